@@ -1,0 +1,47 @@
+# Everything here makes .venv first and needs only python3 (>= 3.11) and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lint format constraints clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready ## make the virtual environment with all that is needed
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KafkaJourney needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group dev
+	@touch $@
+
+demo: setup ## run the whole pipeline on the embedded default and verify it
+	$(BIN)/kafkajourney demo
+
+test: setup ## run all tests
+	$(BIN)/python -m pytest
+
+unit: setup ## run the tests that need no broker (seconds)
+	$(BIN)/python -m pytest -m 'not stack'
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+constraints: ## write constraints.txt anew with the newest allowed versions
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -U 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude setuptools > constraints.txt
+	@touch $(VENV)/.ready
+
+clean: ## remove the virtual environment and what runs left behind
+	rm -rf $(VENV) .kafkajourney .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,49 @@
+"""All errors of this project, in a tree split by what the caller should do.
+
+::
+
+    KafkaJourneyError        one clear sentence for the user; the command ends with ``exit_code``
+    ├── SettingsError        wrong usage or settings: the user corrects them (exit code 2)
+    ├── StopError            the deployment is wrong: stop, retrying would not help
+    ├── TransientError       an outage: drop what is in flight, back off, begin again at the stored offset
+    │   └── FencedError      another consumer advanced the progress: nothing was written
+    └── RecordError          one record is at fault: set it aside as a dead letter, go on with the others
+        ├── DecodeError      its bytes cannot be decoded into an event
+        └── RefusedError     the database refuses its row
+"""
+
+
+class KafkaJourneyError(Exception):
+    """The root: ``str(error)`` is a sentence that says what is wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class SettingsError(KafkaJourneyError):
+    """A setting or an argument is missing, malformed or would break the delivery promise."""
+
+    exit_code = 2
+
+
+class StopError(KafkaJourneyError):
+    """Something that retrying does not mend: a missing topic, an old database, a gap in the topic."""
+
+
+class TransientError(KafkaJourneyError):
+    """A broker, registry or database is away or busy; the same call may succeed later."""
+
+
+class FencedError(TransientError):
+    """The progress in the database is not what this consumer believes in: it may own the partition no more."""
+
+
+class RecordError(KafkaJourneyError):
+    """One record cannot be stored as it is; the reason goes into its dead letter's headers."""
+
+
+class DecodeError(RecordError):
+    """The bytes are not a known event in the Confluent wire format."""
+
+
+class RefusedError(RecordError):
+    """The database refuses the row: too long, a constraint, a value out of range."""

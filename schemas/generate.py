@@ -1,0 +1,25 @@
+"""Python dataclasses from the newest version of every event type (``schemas/events.py``)."""
+
+import re
+
+from dataclasses_avroschema import ModelGenerator
+
+from schemas.catalogue import FOLDER, Catalogue
+
+EVENTS_FILE = FOLDER / "events.py"
+
+HEADER = '''"""The event types as dataclasses, generated from the newest schemas: `python -m schemas generate`. Do not edit."""
+
+'''
+
+
+def render(catalogue: Catalogue) -> str:
+    """Return the text of ``schemas/events.py`` for these schemas.
+
+    ``EVENT_TYPES`` at its end maps every subject (the record's full name) to its class.
+    """
+    definitions = [event_type.newest.definition for event_type in catalogue.values()]
+    classes = ModelGenerator().render_module(schemas=definitions)
+    table = "".join(f'    "{event_type.subject}": {event_type.name},\n' for event_type in catalogue.values())
+    text = f"{HEADER}{classes}\n\nEVENT_TYPES: dict[str, type[AvroModel]] = {{\n{table}}}\n"
+    return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
