@@ -1,0 +1,1 @@
+"""The two consumer groups: ``journey`` stores every event, ``analytic`` counts VideoPlayed per user."""

@@ -1,0 +1,1 @@
+"""The history of the tables: an Alembic environment, its revisions, and ``python -m migrations``."""

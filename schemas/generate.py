@@ -2,13 +2,13 @@
 
 import re
 
-from dataclasses_avroschema import ModelGenerator
+from dataclasses_avroschema import ModelGenerator, ModelType
 
 from schemas.catalogue import FOLDER, Catalogue
 
 EVENTS_FILE = FOLDER / "events.py"
 
-HEADER = '''"""The event types as dataclasses, generated from the newest schemas: `python -m schemas generate`. Do not edit."""
+HEADER = '''"""The event types, generated from the newest schemas by `python -m schemas generate`. Do not edit."""
 
 '''
 
@@ -19,7 +19,7 @@ def render(catalogue: Catalogue) -> str:
     ``EVENT_TYPES`` at its end maps every subject (the record's full name) to its class.
     """
     definitions = [event_type.newest.definition for event_type in catalogue.values()]
-    classes = ModelGenerator().render_module(schemas=definitions)
+    classes = ModelGenerator().render_module(schemas=definitions, model_type=ModelType.DATACLASS.value)
     table = "".join(f'    "{event_type.subject}": {event_type.name},\n' for event_type in catalogue.values())
     text = f"{HEADER}{classes}\n\nEVENT_TYPES: dict[str, type[AvroModel]] = {{\n{table}}}\n"
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)

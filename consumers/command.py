@@ -1,0 +1,122 @@
+"""The command line of both consumers, and what their process is made of: the composition root."""
+
+import logging
+import os
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+import click
+
+from kafkajourney import clients, database
+from kafkajourney.command import INTERRUPTED, common_options, settings_options, stop_on_signal
+from kafkajourney.dead_letters import DeadLetterTopic
+from kafkajourney.events import Record
+from kafkajourney.loop import ConsumeLoop, Options
+from kafkajourney.registry import Registry
+from kafkajourney.serde import Decoder
+from kafkajourney.settings import Settings
+from kafkajourney.store import Store, Write
+from schemas.catalogue import load
+from schemas.events import EVENT_TYPES
+
+log = logging.getLogger("kafkajourney.consumer")
+
+
+def consumer_command(
+    *,
+    group: str,
+    write: Write,
+    wanted: Collection[str] | None,
+    help: str,  # noqa: A002 # click's own name for it
+) -> click.Command:
+    """Return the click command that runs a consumer of this group.
+
+    ``wanted`` names the event types that ``write`` takes, None all of them.
+    """
+
+    @click.command(name=f"consumers.{group}", help=help)
+    @click.option("--echo", is_flag=True, help="Print each event as it is stored: partition, offset, type, user.")
+    @click.option(
+        "--until-caught-up",
+        is_flag=True,
+        help="End once the group has stored everything that is on the topic now.",
+    )
+    @click.option(
+        "--batch-size",
+        type=click.IntRange(1, 100_000),
+        default=2000,
+        show_default=True,
+        envvar="KAFKAJOURNEY_BATCH_SIZE",
+        show_envvar=True,
+        help="Records in one transaction, at most.",
+    )
+    @click.option(
+        "--batch-wait",
+        type=click.FloatRange(0.001, 60),
+        default=0.1,
+        show_default=True,
+        envvar="KAFKAJOURNEY_BATCH_WAIT",
+        show_envvar=True,
+        help="Seconds to wait for a batch to fill: less for lower latency, more for higher throughput.",
+    )
+    @click.option(
+        "--max-dead-letters",
+        type=click.IntRange(0),
+        default=100,
+        show_default=True,
+        envvar="KAFKAJOURNEY_MAX_DEAD_LETTERS",
+        show_envvar=True,
+        help="Stop with an error after more than this many dead letters in a row.",
+    )
+    @settings_options("bootstrap_servers", "schema_registry_url", "database_url", "topic")
+    @common_options
+    def command(settings: Settings, echo: bool, until_caught_up: bool, **options: Any) -> int:  # noqa: FBT001 # click calls it
+        loop_options = Options(settings.topic, clients.is_incremental(settings), **options)
+        on_stored = partial(_echo, group) if echo else lambda _records: None
+        return _run(settings, group, write, wanted, loop_options, on_stored, until_caught_up=until_caught_up)
+
+    return command
+
+
+def _run(
+    settings: Settings,
+    group: str,
+    write: Write,
+    wanted: Collection[str] | None,
+    options: Options,
+    on_stored: Callable[[Sequence[Record]], None],
+    *,
+    until_caught_up: bool,
+) -> int:
+    engine = database.engine(settings)
+    database.require_newest_revision(engine, settings)
+    registry = Registry(settings, max_retries=0)  # the loop tries again by itself, polling meanwhile
+    clients.reach(registry.subjects, settings)
+    consumer = clients.consumer(settings, group)
+    partitions = clients.partitions_of(consumer, settings)
+    watermarks = partial(clients.watermarks, consumer, settings.topic)
+    ends = {partition: watermarks(partition)[1] for partition in partitions} if until_caught_up else None
+    loop = ConsumeLoop(
+        consumer,
+        watermarks,
+        Decoder(registry, load(), EVENT_TYPES, wanted),
+        Store(engine, settings, group, write),
+        DeadLetterTopic(clients.producer(settings), settings.topic, group),
+        options,
+        on_stored,
+    )
+    log.info("%s: reading %s (%d partitions), pid %d", group, settings.topic, len(partitions), os.getpid())
+    with stop_on_signal() as stop:
+        loop.run(lambda: stop.is_set() or (ends is not None and loop.has_reached(ends)))
+        interrupted = stop.is_set()
+    engine.dispose()
+    log.info("%s: %s", group, "stopped, nothing is left half done" if interrupted else "caught up")
+    return INTERRUPTED if interrupted else 0
+
+
+def _echo(group: str, records: Sequence[Record]) -> None:
+    for record in records:
+        if record.decoded is not None:
+            kind, user_id = record.decoded.event_type, record.decoded.event.user_id
+            click.echo(f"{group} [{record.partition}] {record.offset:>6} {kind:<15} {user_id}")

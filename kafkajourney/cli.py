@@ -1,0 +1,162 @@
+"""``kafkajourney``: the stack, the demo, the doctor, the verification."""
+
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kafkajourney import database, demo, doctor, topics, verify
+from kafkajourney.command import INTERRUPTED, CommandGroup, settings_options, stop_on_signal
+from kafkajourney.command import main as run
+from kafkajourney.embedded.broker import PARTITION_LIMIT_MIB
+from kafkajourney.embedded.stack import addresses, embedded_stack, environment
+from kafkajourney.embedded.state import STATE_FOLDER
+from kafkajourney.errors import StopError
+from kafkajourney.registry import Registry
+from kafkajourney.serde import Decoder
+from kafkajourney.settings import DEFAULTS, Settings
+from schemas.catalogue import load
+from schemas.events import EVENT_TYPES
+
+console = Console(soft_wrap=True)
+ALL = ("bootstrap_servers", "schema_registry_url", "database_url", "topic")
+
+
+@click.group(cls=CommandGroup)
+def kafkajourney() -> None:
+    """User-journey events through Kafka and a schema registry into a database, each exactly once."""
+
+
+@kafkajourney.command(name="demo")
+@click.option("--events", type=click.IntRange(1), default=300, show_default=True, help="How many to produce.")
+@click.option("--rate", type=click.FloatRange(0), default=50, show_default=True, help="Events a second; 0: no limit.")
+def demo_(events: int, rate: float) -> None:
+    """Run the whole pipeline on an embedded stack of its own and verify it.
+
+    One producer, three journey consumers and two analytic ones, as separate processes. Kill any consumer with
+    kill -9 while it runs: it is started again, and the result is the same.
+    """
+    with embedded_stack(Path(STATE_FOLDER) / "demo") as settings:
+        began = time.monotonic()
+        demo.run(settings, environment(settings), events, rate)
+        console.print(f"the pipeline ran {time.monotonic() - began:.1f} s; verifying", highlight=False)
+        report = _verified(settings)
+        console.print(f"the tables are in {settings.database_url}", highlight=False)
+        _print_report(report)
+        if report.produced != events:
+            raise StopError(f"{events} events should be on the topic; there are {report.produced}.")
+
+
+@kafkajourney.command()
+@click.option("--partitions", type=click.IntRange(1), default=3, show_default=True, help="Of the topic.")
+@click.option("--topic", default=DEFAULTS["topic"], show_default=True, help="Topic of the events.")
+def up(partitions: int, topic: str) -> int:
+    """Start an embedded broker, registry and database; they run until Ctrl-C.
+
+    Commands in other shells of the same folder find them by themselves. Everything begins empty and ends with this
+    command. The broker keeps at most 5 MiB a partition, in memory: for more than a look, use a real one.
+    """
+    with embedded_stack(Path.cwd(), topic, partitions) as settings:
+        for name, value in addresses(settings).items():
+            console.print(f"{name:<20} {value}", highlight=False)
+        console.print("\nReady. In other shells of this folder:", highlight=False)
+        for line in (
+            "python -m consumers.journey --echo",
+            "python -m consumers.analytic --echo",
+            "python -m producer",
+        ):
+            console.print(f"    {line}", highlight=False)
+        console.print(f"It keeps {PARTITION_LIMIT_MIB} MiB a partition, in memory, until Ctrl-C.", highlight=False)
+        with stop_on_signal() as stop:
+            stop.wait()
+    return INTERRUPTED
+
+
+@kafkajourney.command(name="doctor")
+@settings_options(*ALL)
+def doctor_(settings: Settings) -> None:
+    """Check broker, topic, registry, schemas, driver, database and revision; say what to do.
+
+    Ends with 1 where something is not well.
+    """
+    findings = list(doctor.examine(settings))
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
+        console.print(f"{mark} {finding.part:<9} {escape(finding.text)}", highlight=False)
+    if not all(finding.well for finding in findings):
+        raise StopError("Something is not well, see above.")
+
+
+@kafkajourney.command(name="verify")
+@settings_options(*ALL)
+def verify_(settings: Settings) -> None:
+    """Compare the tables with the topic: missing, duplicate and unexpected events, order, every user's plays.
+
+    Reads the whole topic. Ends with 1 where anything differs, also where a group has not caught up.
+    """
+    _print_report(_verified(settings))
+
+
+@kafkajourney.group(name="topic", cls=CommandGroup)
+def topic_() -> None:
+    """The topic of the events."""
+
+
+@topic_.command()
+@click.option("--partitions", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--replication",
+    type=int,
+    default=topics.BROKER_DEFAULT,
+    help="Copies of each partition.  [default: the broker's]",
+)
+@settings_options("bootstrap_servers", "topic")
+def create(settings: Settings, partitions: int, replication: int) -> None:
+    """Create the topic and the groups' dead-letter topics, where they do not exist."""
+    for sentence in topics.create(settings, partitions, replication):
+        click.echo(sentence)
+
+
+def _verified(settings: Settings) -> verify.Report:
+    engine = database.engine(settings)
+    database.require_newest_revision(engine, settings)
+    return verify.Verifier(settings, engine, Decoder(Registry(settings), load(), EVENT_TYPES)).run()
+
+
+def _print_report(report: verify.Report) -> None:
+    """Print the report, the totals last; raise StopError where anything differs."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, number, meaning in (
+        ("misplaced", report.misplaced, "rows that hold another event than the topic has at their offset"),
+        ("set aside", report.set_aside, "records in the dead-letter topic"),
+        ("lag", report.lag, "records that the group journey has not come to yet"),
+        ("lag", report.plays_lag, "records that the group analytic has not come to yet"),
+        ("dropped", report.dropped, "records that the topic keeps no more (retention), not checked"),
+        ("moved users", report.users_in_several_partitions, "users with events in several partitions"),
+    ):
+        if number or name == "misplaced":
+            table.add_row(name, str(number), meaning)
+    console.print(table)
+    for example in report.examples:
+        console.print(f"  {example}", highlight=False, markup=False)
+    console.print(
+        f"produced {report.produced}, stored {report.stored}, missing {report.missing}, "
+        f"duplicates {report.duplicates}, unexpected {report.unexpected}",
+        highlight=False,
+    )
+    console.print(
+        f"plays: {report.plays_counted} counted, {report.plays_produced} produced, by {report.users} users, "
+        f"{report.wrong_totals} totals wrong",
+        highlight=False,
+    )
+    if report.differs:
+        raise StopError("The tables are not what the topic says, see above.")
+    console.print("[green]verified[/]: everything on the topic is in the tables, once, in order", highlight=False)
+
+
+def main() -> None:
+    """Run the command ``kafkajourney``."""
+    run(kafkajourney)

@@ -1,0 +1,144 @@
+"""How this project's Kafka clients are set up: the properties that the delivery promise stands on, and why.
+
+The one place that makes producers, consumers and admin clients. Properties of the ``[kafka]`` table are passed on
+unchanged; ``settings.PROMISED`` are refused there.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import TopicMetadata
+
+from kafkajourney.errors import StopError, TransientError
+from kafkajourney.settings import Settings
+
+REACH_TIMEOUT = 10.0
+"""Seconds to wait for an answer of the broker before it counts as unreachable."""
+
+log = logging.getLogger("kafkajourney.librdkafka")
+
+CONSUMER_ONLY = (
+    "group.",
+    "session.timeout",
+    "heartbeat.",
+    "max.poll.",
+    "partition.assignment.",
+    "fetch.",
+    "isolation.",
+)
+PRODUCER_ONLY = (
+    "queue.buffering.",
+    "linger.ms",
+    "batch.",
+    "compression.",
+    "partitioner",
+    "message.timeout",
+    "delivery.",
+)
+
+
+def consumer(settings: Settings, group: str) -> Consumer:
+    """Return a consumer of this group that stores no offset by itself and starts where it is told."""
+    return Consumer(
+        _properties(settings, PRODUCER_ONLY, {"group.protocol": "consumer"})
+        | {
+            "group.id": group,
+            # An offset is stored by hand after its event was committed (store_offsets); librdkafka commits
+            # what is stored. With automatic storing, whatever poll() returned would count as done.
+            "enable.auto.offset.store": False,
+            "enable.auto.commit": True,
+            # The start comes from the database; where the topic has it no more, that is an error, not a jump.
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+        }
+    )
+
+
+def reader(settings: Settings) -> Consumer:
+    """Return a consumer that only looks: it joins no group and commits nothing."""
+    return Consumer(
+        _properties(settings, (*PRODUCER_ONLY, "group.", "partition.assignment."), {})
+        # A fetch that waits for records at one partition's end would hold up the next partition.
+        | {"fetch.wait.max.ms": 10, "enable.partition.eof": True}
+        | {"group.id": "kafkajourney-reader", "enable.auto.commit": False}
+    )
+
+
+def producer(settings: Settings) -> Producer:
+    """Return an idempotent producer: retries neither double nor reorder."""
+    return Producer(
+        # Java's partitioner, so that a user's events meet in one partition whatever client produced them.
+        _properties(
+            settings,
+            CONSUMER_ONLY,
+            {"partitioner": "murmur2_random", "compression.type": "lz4", "linger.ms": 20},
+        )
+        | {"enable.idempotence": True, "acks": "all"}
+    )
+
+
+def admin(settings: Settings) -> AdminClient:
+    """Return a client for topics and groups."""
+    return AdminClient(_properties(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), {}))
+
+
+def _properties(settings: Settings, foreign: tuple[str, ...], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of one client; those of another kind of client are left out (librdkafka warns of them)."""
+    chosen = {name: value for name, value in settings.kafka.items() if not name.startswith(foreign)}
+    own = {"bootstrap.servers": settings.bootstrap_servers, "client.id": "kafkajourney", "logger": log}
+    return defaults | own | {"error_cb": _log_error} | chosen
+
+
+def _log_error(error: KafkaError) -> None:
+    # Informational: librdkafka goes on by itself. What matters comes as an error of a message or a call.
+    log.debug("%s", error.str())
+
+
+def is_incremental(settings: Settings) -> bool:
+    """Return whether rebalances take and give single partitions (KIP-848, cooperative) and not all at once."""
+    classic = settings.kafka.get("group.protocol", "consumer").lower() == "classic"
+    return not classic or "cooperative" in settings.kafka.get("partition.assignment.strategy", "")
+
+
+def partitions_of(client: Consumer | AdminClient | Producer, settings: Settings) -> list[int]:
+    """Return the topic's partition numbers.
+
+    Raises StopError where no broker answers or the topic does not exist.
+    """
+    topic = topics(client, settings).get(settings.topic)
+    if topic is None or topic.error is not None:
+        raise StopError(
+            f"There is no topic {settings.topic!r} at {settings.bootstrap_servers}. "
+            "Create it (kafkajourney topic create), or name another with --topic."
+        )
+    return sorted(topic.partitions)
+
+
+def topics(client: Consumer | AdminClient | Producer, settings: Settings) -> dict[str, TopicMetadata]:
+    """Return all topics of the cluster; raise StopError where no broker answers."""
+    # Never with a topic's name: to ask for one by name can create it.
+    found: dict[str, TopicMetadata] = reach(lambda: client.list_topics(timeout=REACH_TIMEOUT), settings).topics
+    return found
+
+
+def reach(call: Callable[[], Any], settings: Settings) -> Any:
+    """Return what the call to the broker returns; raise StopError where none answers."""
+    try:
+        return call()
+    except KafkaException as error:
+        raise StopError(
+            f"No Kafka broker answers at {settings.bootstrap_servers} ({error.args[0].str()}). Start one "
+            "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_BOOTSTRAP_SERVERS."
+        ) from error
+
+
+def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return the partition's first offset and its end offset (one after the last); raise TransientError."""
+    try:
+        low, high = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=REACH_TIMEOUT / 2)
+    except KafkaException as error:
+        raise TransientError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}") from error
+    return low, high

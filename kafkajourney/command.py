@@ -1,0 +1,147 @@
+"""What all commands share: their options for the settings, their exit codes, their log, their end by a signal."""
+
+import functools
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from kafkajourney import __version__
+from kafkajourney.errors import KafkaJourneyError
+from kafkajourney.settings import DEFAULTS, ENVIRONMENT, load
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INTERRUPTED = 130
+
+log = logging.getLogger("kafkajourney")
+
+_HELP = {
+    "bootstrap_servers": "Kafka brokers, host:port with commas between them.",
+    "schema_registry_url": "URL of the schema registry.",
+    "database_url": "SQLAlchemy URL of the database.",
+    "topic": "Topic of the events.",
+}
+
+
+def settings_options(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a click command the options of these settings; it receives them merged, as ``settings``."""
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(function)
+        def command(**arguments: Any) -> R:
+            options = {name: arguments.pop(name) for name in names}
+            return function(settings=load(options, os.environ, Path.cwd()), **arguments)
+
+        decorated: Callable[..., R] = command
+        for name in reversed(names):
+            decorated = _settings_option(name)(decorated)
+        return decorated
+
+    return decorate
+
+
+def _settings_option(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    default = "the SQL Server of docker-compose.yml" if name == "database_url" else DEFAULTS[name]
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        envvar=ENVIRONMENT[name],
+        show_envvar=True,
+        metavar="URL" if name.endswith("url") else "TEXT",
+        help=f"{_HELP[name]}  [default: {default}]",
+    )
+
+
+def common_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a click command ``--debug`` and ``--version``."""
+    return click.version_option(__version__, message="%(version)s")(_debug_option(command))
+
+
+def _debug_option(command: Callable[P, R]) -> Callable[P, R]:
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_up_log,
+        envvar="KAFKAJOURNEY_DEBUG",
+        show_envvar=True,
+        help="Log more, and show the traceback of an error.",
+    )(command)
+
+
+class CommandGroup(click.Group):
+    """A group with the common options, whose commands take ``--debug`` too."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        common_options(self)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Register a command of the group."""
+        if not isinstance(cmd, click.Group):
+            _debug_option(cmd)
+        super().add_command(cmd, name)
+
+
+def _set_up_log(_context: click.Context, _parameter: click.Parameter, debug: bool) -> None:  # noqa: FBT001 # click's signature
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    if debug or log.level == logging.NOTSET:  # a command's callback does not take back what its group's one set
+        log.setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def main(command: click.Command) -> NoReturn:
+    """Run a command and exit: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.
+
+    An error is one sentence on standard error; its traceback follows only with ``--debug``.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(command.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`... | head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KafkaJourneyError as error:
+        _show(error, str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 # the last resort: a bug in this project still gets one sentence
+        _show(error, f"Unexpected {type(error).__name__}: {error}. Run it with --debug for the traceback.")
+        sys.exit(1)
+
+
+def _show(error: Exception, sentence: str) -> None:
+    click.secho(f"Error: {sentence}", err=True, fg="red")
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("The traceback of the error above:", exc_info=error)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C and SIGTERM set, so that work in flight is finished; a second one ends that too."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.default_int_handler)
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,123 @@
+"""All SQL and all classification of errors that depends on the database's dialect."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from kafkajourney.errors import KafkaJourneyError, RefusedError, StopError, TransientError
+from kafkajourney.tables import video_plays
+
+# --- adding to counters -----------------------------------------------------------------------------------------
+
+# No MERGE: it deadlocks under concurrency. UPDLOCK and HOLDLOCK keep the range from the UPDATE to the INSERT.
+_MSSQL_PLAYS = "OPENJSON(:plays) WITH (user_id NVARCHAR(128), plays BIGINT, last_played_at DATETIME2(3)) AS new"
+_MSSQL_UPDATE_PLAYS = text(f"""
+UPDATE known SET plays = known.plays + new.plays, last_played_at =
+    CASE WHEN new.last_played_at > known.last_played_at THEN new.last_played_at ELSE known.last_played_at END
+FROM video_plays AS known WITH (UPDLOCK, HOLDLOCK)
+JOIN {_MSSQL_PLAYS} ON known.user_id = new.user_id COLLATE Latin1_General_100_BIN2
+""")  # noqa: S608 # joined from constants; the values are the parameter :plays
+_MSSQL_INSERT_PLAYS = text(f"""
+INSERT INTO video_plays (user_id, plays, last_played_at)
+SELECT new.user_id, new.plays, new.last_played_at
+FROM {_MSSQL_PLAYS}
+WHERE NOT EXISTS (SELECT 1 FROM video_plays AS known WITH (UPDLOCK, HOLDLOCK)
+    WHERE known.user_id = new.user_id COLLATE Latin1_General_100_BIN2)
+""")  # noqa: S608 # joined from constants; the values are the parameter :plays
+
+
+def add_plays(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add to the counters of ``video_plays``; a row has user_id, plays and last_played_at, each user once."""
+    if connection.dialect.name == "mssql":
+        plays = json.dumps([{**row, "last_played_at": row["last_played_at"].isoformat()} for row in rows])
+        # The inserted ones would be found again by the UPDATE, so that it comes first.
+        connection.execute(_MSSQL_UPDATE_PLAYS, {"plays": plays})
+        connection.execute(_MSSQL_INSERT_PLAYS, {"plays": plays})
+        return
+    insert = sqlite.insert(video_plays)
+    later = text("max(video_plays.last_played_at, excluded.last_played_at)")
+    statement = insert.on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={"plays": video_plays.c.plays + insert.excluded.plays, "last_played_at": later},
+    )
+    connection.execute(statement, list(rows))
+
+
+READ_ONLY = {"read_only": True}
+"""Execution options of a connection that only reads, so that it waits for no writer."""
+
+# --- connections ------------------------------------------------------------------------------------------------
+
+
+def set_up(engine: Engine) -> None:
+    """Prepare the engine's connections for this dialect."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+
+
+def _sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    # A reader never waits for a writer; what is committed is on the disk (FULL) even after a power cut.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA busy_timeout = 10000")  # milliseconds
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    # A deferred transaction that turns from reading to writing does not wait for another writer, it fails at once.
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+# SQLSTATE classes and states of an outage or a conflict, as ODBC and the SQL standard have them: connection
+# (08), transaction rollback such as a deadlock (40), insufficient resources (53), intervention (57), timeouts (HYT).
+_TRANSIENT_STATES = ("08", "40", "53", "57", "HYT")
+_SQLITE_TRANSIENT = (
+    "locked",
+    "busy",
+    "disk I/O error",
+    "database or disk is full",
+    "unable to open database file",
+)
+
+
+def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
+    """Return which of this project's errors a database error is: try again, refuse the row, or stop."""
+    if isinstance(error, PoolTimeoutError):
+        return TransientError(f"the database at {safe_url} does not answer: {error}")
+    if not isinstance(error, DBAPIError):
+        return StopError(f"The database at {safe_url} cannot be used: {error}")
+    reason = str(error.orig).strip()
+    if isinstance(error, IntegrityError | DataError):
+        return RefusedError(f"the database refuses the row: {reason}")
+    if isinstance(error, ProgrammingError):
+        return StopError(f"The database at {safe_url} refuses the statement: {reason}. Run: kafkajourney doctor")
+    state = str(error.orig.args[0]) if error.orig is not None and error.orig.args else ""
+    if (
+        error.connection_invalidated
+        or state.startswith(_TRANSIENT_STATES)
+        or any(s in reason for s in _SQLITE_TRANSIENT)
+    ):
+        return TransientError(f"the database at {safe_url} is away or busy: {reason}")
+    if state == "28000" or "Login failed" in reason:
+        return StopError(f"The database at {safe_url} refuses the login: {reason}. Correct user and password.")
+    if "no such table" in reason or "no such column" in reason or "readonly database" in reason:
+        return StopError(f"The database at {safe_url} cannot be used: {reason}. Run: kafkajourney doctor")
+    return TransientError(f"the database at {safe_url} failed: {reason}")
+
+
+# --- missing databases ------------------------------------------------------------------------------------------
+
+
+def create_database(connection: Connection, name: str) -> None:
+    """Create a database on a SQL Server that has none of this name; the connection is to ``master``, autocommitting."""
+    create = "DECLARE @sql NVARCHAR(300) = N'CREATE DATABASE ' + QUOTENAME(:name); EXEC (@sql)"
+    connection.execute(text(f"IF DB_ID(:name) IS NULL BEGIN {create} END"), {"name": name})

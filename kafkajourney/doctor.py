@@ -1,0 +1,82 @@
+"""The doctor: looks at everything a command needs, in the order in which it is needed, and says what to do."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from confluent_kafka.schema_registry import Schema
+
+from kafkajourney import clients, database
+from kafkajourney.errors import KafkaJourneyError
+from kafkajourney.registry import NotRegisteredError, Registry
+from kafkajourney.settings import Settings
+from schemas.catalogue import load
+
+
+class Finding(NamedTuple):
+    """What was found of one part."""
+
+    part: str
+    well: bool
+    text: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each part, well or not."""
+    parts: dict[str, Callable[[Settings], str]] = {
+        "broker": _broker,
+        "topic": _topic,
+        "registry": _registry,
+        "schemas": _schemas,
+        "driver": _driver,
+        "database": _database,
+        "revision": _revision,
+    }
+    for part, look in parts.items():
+        try:
+            yield Finding(part, well=True, text=look(settings))
+        except KafkaJourneyError as error:
+            yield Finding(part, well=False, text=str(error))
+
+
+def _broker(settings: Settings) -> str:
+    metadata = clients.reach(lambda: clients.admin(settings).list_topics(timeout=clients.REACH_TIMEOUT), settings)
+    kind = "the embedded one of this folder" if settings.embedded else f"{len(metadata.brokers)} in the cluster"
+    return f"answers at {settings.bootstrap_servers} ({kind})"
+
+
+def _topic(settings: Settings) -> str:
+    return f"{settings.topic} has {len(clients.partitions_of(clients.admin(settings), settings))} partitions"
+
+
+def _registry(settings: Settings) -> str:
+    return f"answers at {settings.safe_schema_registry_url} ({len(Registry(settings).subjects())} subjects)"
+
+
+def _schemas(settings: Settings) -> str:
+    registry = Registry(settings)
+    versions = [version for event_type in load().values() for version in event_type.versions]
+    missing = []
+    for version in versions:
+        try:
+            registry.lookup(version.subject, Schema(version.text, "AVRO"))
+        except NotRegisteredError:
+            missing.append(f"{version.subject} version {version.version}")
+    if missing:
+        raise KafkaJourneyError(f"Not registered: {', '.join(missing)}. Run: python -m schemas register")
+    return f"all {len(versions)} versions are registered"
+
+
+def _driver(settings: Settings) -> str:
+    engine = database.engine(settings)
+    odbc = engine.url.query.get("driver")
+    return f"{engine.dialect.name}+{engine.dialect.driver}" + (f" with {odbc!r}" if odbc else "")
+
+
+def _database(settings: Settings) -> str:
+    with database.reached(settings), database.engine(settings).connect():
+        return f"answers at {settings.safe_database_url}"
+
+
+def _revision(settings: Settings) -> str:
+    database.require_newest_revision(database.engine(settings), settings)
+    return "the tables are at the newest revision"

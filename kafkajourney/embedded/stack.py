@@ -1,0 +1,60 @@
+"""The embedded stack: broker, registry and database, started, migrated and registered, ready to use."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from alembic import command as alembic
+
+from kafkajourney import database
+from kafkajourney.embedded.broker import embedded_broker
+from kafkajourney.embedded.registry import RegistryServer
+from kafkajourney.embedded.state import STATE_FOLDER, claimed
+from kafkajourney.registry import Registry
+from kafkajourney.settings import DEFAULTS, ENVIRONMENT, Settings
+from schemas.catalogue import load
+from schemas.register import register
+
+PARTITIONS = 3
+
+
+@contextmanager
+def embedded_stack(folder: Path, topic: str = DEFAULTS["topic"], partitions: int = PARTITIONS) -> Iterator[Settings]:
+    """Run the stack until the block ends; yield its settings, which commands in ``folder`` find by themselves.
+
+    The database begins empty each time: the topic does too, and neither makes sense without the other.
+    Raises StopError where another embedded stack runs in the folder.
+    """
+    with ExitStack() as parts:
+        publish = parts.enter_context(claimed(folder))
+        settings = Settings(
+            bootstrap_servers=parts.enter_context(embedded_broker(topic, partitions)),
+            schema_registry_url=parts.enter_context(RegistryServer()).url,
+            database_url=f"sqlite:///{_empty_database(folder)}",
+            topic=topic,
+            embedded=True,
+        )
+        database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+        for _ in register(Registry(settings), load(), topic):
+            pass
+        publish(addresses(settings))
+        yield settings
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """Return the settings that say where things are, by name."""
+    return {name: value for name, value in asdict(settings).items() if name in DEFAULTS}
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with the settings' variables set, for other processes."""
+    return os.environ | {ENVIRONMENT[name]: value for name, value in addresses(settings).items()}
+
+
+def _empty_database(folder: Path) -> Path:
+    path = folder.absolute() / STATE_FOLDER / "journey.db"
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return path

@@ -1,0 +1,58 @@
+"""How the commands of a folder find the embedded stack that runs there.
+
+``kafkajourney up`` writes its addresses to ``.kafkajourney/stack.json`` and holds a lock on that file as long as
+it runs. The lock, not the file, says whether the stack is alive: the system drops it however the process ends.
+"""
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from kafkajourney.errors import StopError
+
+STATE_FOLDER = ".kafkajourney"
+
+
+def running_stack(folder: Path) -> dict[str, str] | None:
+    """Return the settings of the embedded stack that runs in ``folder``, None where none does."""
+    path = folder / STATE_FOLDER / "stack.json"
+    try:
+        with path.open(encoding="utf-8") as file:
+            if _lock(file.fileno(), fcntl.LOCK_SH):
+                return None
+            settings: dict[str, str] = json.load(file)
+            return settings
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
+    """Be the one embedded stack of ``folder`` until the block ends; yield what publishes its settings.
+
+    Raises StopError where another one runs in the folder.
+    """
+    path = folder / STATE_FOLDER / "stack.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        if not _lock(file.fileno(), fcntl.LOCK_EX):
+            raise StopError(f"An embedded stack already runs in {folder}. Use that one, or end it with Ctrl-C.")
+
+        def publish(settings: Mapping[str, str]) -> None:
+            file.write(json.dumps(settings, indent=2))
+            file.flush()
+
+        file.truncate(0)
+        yield publish
+        file.truncate(0)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Lock the file without waiting; return whether that was possible."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

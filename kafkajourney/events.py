@@ -1,0 +1,70 @@
+"""What every event has, whatever its type, and how an event and its record look to the rest of the project."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from schemas.catalogue import COMMON_FIELDS
+
+
+class Event(Protocol):
+    """The five fields that every event type starts with; the generated classes add their own."""
+
+    event_id: UUID
+    user_id: str
+    session_id: str
+    page_url: str
+    occurred_at: datetime
+
+
+@dataclasses.dataclass(slots=True)
+class UnknownEvent:
+    """An event of a type that this version of the project does not know yet: its own fields are all extras."""
+
+    event_id: UUID
+    user_id: str
+    session_id: str
+    page_url: str
+    occurred_at: datetime
+
+
+class Decoded(NamedTuple):
+    """An event out of a record's bytes."""
+
+    event_type: str
+    """The record's short name, such as ``VideoPlayed``."""
+    event: Event
+    extras: Mapping[str, Any]
+    """Fields that the writer knew and this project's class does not."""
+
+
+class Record(NamedTuple):
+    """A place in a partition, with the event that stands there unless it is passed over."""
+
+    topic: str
+    partition: int
+    offset: int
+    decoded: Decoded | None = None
+    message: Any = None
+    """The ``confluent_kafka.Message`` that it came as: what a dead letter keeps."""
+
+
+class Move(NamedTuple):
+    """The advance of a partition's progress: from the offset believed in to the next one."""
+
+    expected: int
+    next_offset: int
+
+
+@cache
+def own_fields(event_class: type) -> tuple[str, ...]:
+    """Return the names of the fields that an event class adds to the common ones."""
+    return tuple(f.name for f in dataclasses.fields(event_class) if f.name not in COMMON_FIELDS)
+
+
+def utc_naive(moment: datetime) -> datetime:
+    """Return a moment as the tables keep it: UTC, milliseconds, without a time zone."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=None)

@@ -1,0 +1,305 @@
+"""The consume loop: poll, decode, write, commit, store. It knows only the small protocols below.
+
+One recovery path serves assignment, outage, fencing and a restored backup: a partition about which there is any
+doubt is *unsettled*. It is paused and what was fetched of it is dropped; ``_settle`` asks the database for its next
+offset, seeks there and resumes it. Positions come from the database and from nowhere else.
+See docs/decisions/0003-the-database-holds-the-offsets.md.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+
+from kafkajourney.backoff import Backoff
+from kafkajourney.errors import DecodeError, RecordError, RefusedError, StopError, TransientError
+from kafkajourney.events import Decoded, Move, Record
+
+log = logging.getLogger("kafkajourney.consumer")
+
+
+class Store(Protocol):
+    """Where a group's events and progress are kept."""
+
+    def progress(self) -> Mapping[int, int]: ...  # noqa: D102
+    def begin(self, starts: Mapping[int, int]) -> Mapping[int, int]: ...  # noqa: D102
+    def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None: ...  # noqa: D102
+
+
+class DeadLetters(Protocol):
+    """Where records go that cannot be stored."""
+
+    def send(self, message: Any, reason: RecordError) -> None: ...  # noqa: D102
+    def confirm(self) -> None: ...  # noqa: D102
+
+
+class Options(NamedTuple):
+    """How one run of the loop behaves."""
+
+    topic: str
+    incremental: bool
+    """Whether rebalances give and take single partitions (KIP-848, cooperative-sticky)."""
+    batch_size: int = 2000
+    """Records in one transaction, at most."""
+    batch_wait: float = 0.1
+    """Seconds to wait for a batch to fill."""
+    max_dead_letters: int = 100
+    """Dead letters in a row before the loop stops: then the deployment is at fault, not the records."""
+    idle_after: float = 5.0
+    """Seconds without a partition before the loop says that it is idle."""
+
+
+class ConsumeLoop:
+    """One member of a consumer group."""
+
+    def __init__(
+        self,
+        consumer: Any,
+        watermarks: Callable[[int], tuple[int, int]],
+        decode: Callable[[bytes | None], Decoded | None],
+        store: Store,
+        dead_letters: DeadLetters,
+        options: Options,
+        on_stored: Callable[[Sequence[Record]], None] = lambda _records: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._consumer = consumer
+        self._watermarks = watermarks
+        self._decode = decode
+        self._store = store
+        self._dead_letters = dead_letters
+        self._options = options
+        self._on_stored = on_stored
+        self._clock = clock
+        self._positions: dict[int, int] = {}
+        """The next offset of each settled partition, as the database has it."""
+        self._unsettled: set[int] = set()
+        self._backoff = Backoff(random.Random())  # noqa: S311 # jitter
+        self._dead_in_a_row = 0
+        self._without_partitions_since: float | None = clock()
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    def run(self, done: Callable[[], bool]) -> None:
+        """Consume until ``done()``; raise StopError where going on would not help."""
+        self._consumer.subscribe(
+            [self._options.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+        try:
+            while not done():
+                self.turn()
+        finally:
+            self._consumer.close()  # commits what is stored and leaves the group
+
+    def turn(self) -> None:
+        """Poll once and process what came; after a failure all partitions are unsettled."""
+        try:
+            if self._unsettled and self._clock() >= self._backoff.retry_at:
+                self._settle()
+            self._process(self._consumer.consume(self._options.batch_size, self._options.batch_wait))
+            self._tell_if_idle()
+        except TransientError as error:
+            self._unsettle(error)
+
+    def _process(self, messages: Iterable[Any]) -> None:
+        records = [self._read(message) for message in messages if self._is_next(message)]
+        self._dead_letters.confirm()  # the broker has them before any offset advances
+        if records:
+            self._write(records)
+
+    def _write(self, records: list[Record]) -> None:
+        """Commit the records; where the database refuses them, halve them until the one at fault stands alone."""
+        try:
+            self._commit(records)
+        except RefusedError as refusal:
+            if len(records) == 1:
+                self._set_aside(records[0].message, refusal)
+                self._dead_letters.confirm()
+                self._commit([records[0]._replace(decoded=None)])
+            else:
+                middle = len(records) // 2
+                self._write(records[:middle])
+                self._write(records[middle:])
+
+    def _commit(self, records: list[Record]) -> None:
+        ends = {record.partition: record.offset + 1 for record in records}
+        self._store.commit(records, {p: Move(self._positions[p], end) for p, end in ends.items()})
+        self._positions |= ends
+        self._store_offsets(ends)
+        self._on_stored(records)
+
+    def _store_offsets(self, ends: Mapping[int, int]) -> None:
+        """Hand the offsets to librdkafka, which commits them in its own time: after the database, never before."""
+        try:
+            self._consumer.store_offsets(offsets=[self._at(p, end) for p, end in ends.items()])
+        except KafkaException as error:
+            # A partition was lost meanwhile. Its new owner starts at the database's offset: nothing is amiss.
+            if error.args[0].code() != KafkaError._STATE:
+                raise
+            log.debug("offsets not stored, the partitions were lost: %s", sorted(ends))
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def _is_next(self, message: Any) -> bool:
+        """Whether the message belongs to a settled partition and was not stored before.
+
+        ``consume`` can return records of a partition that was revoked, or revoked and assigned again, during the call.
+        """
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise _sorted_error(error, self._options.topic)
+        position = self._positions.get(message.partition())
+        # The end of a partition is told at the offset after its last record; it is a place like one before it.
+        return position is not None and message.offset() - (error is not None) >= position
+
+    def _read(self, message: Any) -> Record:
+        place = Record(self._options.topic, message.partition(), message.offset(), message=message)
+        if message.error() is not None:
+            # The end of the partition: markers of transactions may stand before it, which are no records.
+            return place._replace(offset=message.offset() - 1)
+        try:
+            decoded = self._decode(message.value())
+        except DecodeError as error:
+            self._set_aside(message, error)
+            return place
+        self._dead_in_a_row = 0
+        return place._replace(decoded=decoded)
+
+    def _set_aside(self, message: Any, reason: RecordError) -> None:
+        self._dead_in_a_row += 1
+        if self._dead_in_a_row > self._options.max_dead_letters:
+            raise StopError(
+                f"More than {self._options.max_dead_letters} records in a row cannot be stored, the last one "
+                f"({message.topic()} [{message.partition()}] at {message.offset()}) because {reason}. "
+                "Look at the deployment: schemas, tables, the right topic."
+            )
+        log.warning("dead letter: [%d] %d: %s", message.partition(), message.offset(), reason)
+        self._dead_letters.send(message, reason)
+
+    # --- partitions -----------------------------------------------------------------------------------------------
+
+    def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        # Not OFFSET_STORED: the place is sought in _settle, and no committed offset must stand in for it.
+        starts = [self._at(p.partition, OFFSET_BEGINNING) for p in partitions]
+        (consumer.incremental_assign if self._options.incremental else consumer.assign)(starts)
+        if not self._options.incremental:
+            self._forget(set(self._positions) | self._unsettled)
+        consumer.pause(starts)
+        self._unsettled |= {p.partition for p in partitions}
+        if partitions:
+            self._without_partitions_since = None
+            log.info("assigned: %s", self._names(p.partition for p in partitions))
+
+    def _revoked(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        """Let go: nothing is in flight between two calls of ``consume``, and what is in one is dropped afterwards."""
+        self._forget({p.partition for p in partitions})
+        (consumer.incremental_unassign(partitions) if self._options.incremental else consumer.unassign())
+        log.info("revoked: %s", self._names(p.partition for p in partitions))
+        if not self._positions and not self._unsettled:
+            self._without_partitions_since = self._clock()
+
+    def _forget(self, partitions: set[int]) -> None:
+        self._unsettled -= partitions
+        for partition in partitions:
+            self._positions.pop(partition, None)
+
+    def _settle(self) -> None:
+        """Seek each unsettled partition to the database's next offset and resume it."""
+        bounds = {partition: self._watermarks(partition) for partition in self._unsettled}
+        positions = self._store.begin({partition: low for partition, (low, _high) in bounds.items()})
+        for partition, (low, high) in bounds.items():
+            self._require_kept(partition, positions[partition], low, high)
+        for partition in bounds:
+            self._seek(partition, positions[partition])
+        if self._backoff.failures:
+            log.info("going on after %.1f s", self._clock() - self._backoff.since)
+        self._backoff.over()
+
+    def _seek(self, partition: int, offset: int) -> None:
+        place = self._at(partition, offset)
+        try:
+            self._consumer.seek(place)
+            self._consumer.resume([place])
+        except KafkaException as error:  # the fetcher of a fresh assignment may not have started yet
+            raise TransientError(f"cannot seek {self._names([partition])} yet: {error.args[0].str()}") from error
+        self._positions[partition] = offset
+        self._unsettled.discard(partition)
+
+    def _require_kept(self, partition: int, position: int, low: int, high: int) -> None:
+        if low <= position <= high:
+            return
+        why = (
+            f"the topic has dropped {low - position} records that were never stored (retention)"
+            if position < low
+            else f"the topic ends at {high}: it was made anew, or the database belongs to another cluster"
+        )
+        raise StopError(
+            f"The database goes on at offset {position} of {self._names([partition])}, but {why}. Nothing was skipped. "
+            "To accept the gap, set next_offset in consumer_progress by hand; otherwise restore the topic."
+        )
+
+    def _unsettle(self, error: TransientError) -> None:
+        """Pause and forget all partitions; they are settled anew after a while, however often that takes."""
+        partitions = set(self._positions) | self._unsettled
+        self._positions.clear()
+        self._unsettled = partitions
+        self._consumer.pause([self._at(p, OFFSET_BEGINNING) for p in partitions])
+        wait = self._backoff.fail(self._clock())
+        log.warning("waiting, next try in %.1f s: %s", wait, error)
+
+    def _tell_if_idle(self) -> None:
+        since = self._without_partitions_since
+        if since is not None and self._clock() - since >= self._options.idle_after:
+            self._without_partitions_since = None
+            log.info(
+                "idle: all partitions of %s have an owner in the group; ready to take over",
+                self._options.topic,
+            )
+
+    # --- small helpers --------------------------------------------------------------------------------------------
+
+    def has_reached(self, ends: Mapping[int, int]) -> bool:
+        """Whether the group, all its members together, has stored everything before these end offsets."""
+        if self._unsettled or any(position < ends.get(p, 0) for p, position in self._positions.items()):
+            return False
+        try:
+            progress = self._store.progress()
+        except TransientError as error:
+            self._unsettle(error)
+            return False
+        return all(progress.get(partition, 0) >= end for partition, end in ends.items())
+
+    def _at(self, partition: int, offset: int) -> TopicPartition:
+        return TopicPartition(self._options.topic, partition, offset)
+
+    def _names(self, partitions: Iterable[int]) -> str:
+        return f"{self._options.topic} {sorted(partitions)}"
+
+
+_DENIED = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError._AUTHENTICATION,
+)
+_TOO_OLD = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
+
+
+def _sorted_error(error: KafkaError, topic: str) -> StopError | TransientError:
+    """Return whether an error that ``consume`` reports is an outage or the end."""
+    code, reason = error.code(), error.str()
+    if code in _TOO_OLD:
+        return StopError(
+            f"The broker does not know the group protocol of KIP-848 ({reason}); it came with Kafka 4.0. Set "
+            '"group.protocol" = "classic" and "partition.assignment.strategy" = "cooperative-sticky" in [kafka].'
+        )
+    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+        return StopError(f"Topic {topic!r} does not exist any more ({reason}). Create it: kafkajourney topic create")
+    if code in _DENIED:
+        return StopError(f"The broker refuses access to {topic!r}: {reason}. Correct the [kafka] settings or its ACLs.")
+    if error.fatal():
+        return StopError(f"The Kafka client cannot go on: {reason}")
+    return TransientError(f"the broker reports: {reason}")

@@ -1,0 +1,50 @@
+"""Creating the topic and the groups' dead-letter topics."""
+
+from concurrent.futures import Future
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from kafkajourney import clients
+from kafkajourney.dead_letters import dead_letter_topic
+from kafkajourney.errors import StopError
+from kafkajourney.settings import Settings
+
+GROUPS = ("journey", "analytic")
+BROKER_DEFAULT = -1
+
+
+def create(settings: Settings, partitions: int, replication: int) -> list[str]:
+    """Create what is missing of the topic and its dead-letter topics; return a sentence about each.
+
+    ``replication`` is the number of copies, -1 the broker's default. Raises StopError where the broker refuses, or
+    where the topic exists with fewer partitions than asked for.
+    """
+    admin = clients.admin(settings)
+    existing = clients.topics(admin, settings)
+    wanted = {settings.topic: partitions} | {dead_letter_topic(settings.topic, group): 1 for group in GROUPS}
+    sentences = []
+    for name, number in wanted.items():
+        found = existing.get(name)
+        if found is None:
+            _create(admin, NewTopic(name, number, replication))
+            sentences.append(f"topic {name} created with {number} partitions")
+        elif name == settings.topic and len(found.partitions) < number:
+            raise StopError(
+                f"Topic {name} has {len(found.partitions)} partitions, fewer than {number}. Adding some moves users to "
+                "other partitions, and their order is kept only within one; if that is acceptable, add them with "
+                f"kafka-topics --alter --topic {name} --partitions {number}."
+            )
+        else:
+            sentences.append(f"topic {name} exists with {len(found.partitions)} partitions")
+    return sentences
+
+
+def _create(admin: AdminClient, topic: NewTopic) -> None:
+    created: Future[None] = admin.create_topics([topic], operation_timeout=clients.REACH_TIMEOUT)[topic.topic]
+    try:
+        created.result()
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another one was quicker
+            raise StopError(f"The broker does not create topic {topic.topic}: {error.args[0].str()}.") from error

@@ -1,0 +1,289 @@
+"""Verification: whether the tables hold what the topic holds, every event once, in order, and every total right.
+
+Topic and table are read side by side in the order of their offsets, so that memory does not grow with their size.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from sqlalchemy import Connection, Engine, func, select
+
+from kafkajourney import clients, database
+from kafkajourney.dead_letters import PREFIX, dead_letter_topic
+from kafkajourney.dialects import READ_ONLY
+from kafkajourney.errors import DecodeError, StopError
+from kafkajourney.events import Decoded, utc_naive
+from kafkajourney.serde import Decoder
+from kafkajourney.settings import Settings
+from kafkajourney.tables import consumer_progress, journey_events, video_plays
+
+JOURNEY = "journey"
+ANALYTIC = "analytic"
+COUNTED = "VideoPlayed"
+SHOWN = 5
+READ_TIMEOUT = 30.0
+
+_row = journey_events.c
+
+
+class Plays(NamedTuple):
+    """How often a user played a video, and when last (naive UTC)."""
+
+    plays: int
+    last_played_at: datetime
+
+
+@dataclass
+class Report:
+    """What was compared, and what differs."""
+
+    produced: int = 0
+    """Records on the topic."""
+    stored: int = 0
+    """Records whose event is in ``journey_events`` at its place."""
+    lag: int = 0
+    """Records that the journey group has not come to yet."""
+    set_aside: int = 0
+    """Records that are dead letters of the journey group."""
+    missing: int = 0
+    """Records before the group's progress that are in no table and no dead letter."""
+    misplaced: int = 0
+    """Rows that hold another event than the topic has at their offset: the order is broken."""
+    unexpected: int = 0
+    """Rows at offsets that the topic does not have."""
+    duplicates: int = 0
+    """Misplaced or unexpected rows whose event is stored at another place too."""
+    dropped: int = 0
+    """Records that the topic has dropped by retention: they cannot be checked any more."""
+    users_in_several_partitions: int = 0
+    plays_produced: int = 0
+    plays_counted: int = 0
+    plays_lag: int = 0
+    """Records that the analytic group has not come to yet."""
+    users: int = 0
+    wrong_totals: int = 0
+    """Users whose row in ``video_plays`` is not what the topic says."""
+    examples: list[str] = field(default_factory=list)
+    """The first differences, a sentence each."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is not as it should be, or not yet."""
+        wrong = self.missing + self.misplaced + self.unexpected + self.duplicates + self.wrong_totals
+        return bool(wrong + self.lag + self.plays_lag)
+
+    def tell(self, sentence: str) -> None:
+        """Keep a difference as an example, unless there are enough of them."""
+        if len(self.examples) < SHOWN:
+            self.examples.append(sentence)
+
+
+class _Stored(NamedTuple):
+    offset: int
+    event_id: str
+    user_id: str
+
+
+class Verifier:
+    """Compares one topic with the tables. Raises StopError or TransientError where either cannot be read."""
+
+    def __init__(self, settings: Settings, engine: Engine, decode: Decoder) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._decode = decode
+        self._report = Report()
+        self._plays: dict[str, Plays] = {}
+        self._partition_of: dict[str, int] = {}
+        self._moved_users: set[str] = set()
+
+    def run(self) -> Report:
+        """Read everything once and return the report."""
+        reader = clients.reader(self._settings)
+        try:
+            partitions = clients.partitions_of(reader, self._settings)
+            dead = {group: self._dead_letters(reader, group) for group in (JOURNEY, ANALYTIC)}
+            with database.reached(self._settings), self._engine.connect() as plain:
+                connection = plain.execution_options(**READ_ONLY)
+                for partition in partitions:
+                    self._compare(reader, connection, partition, dead)
+                self._count_rows_elsewhere(connection, partitions)
+                self._compare_totals(connection)
+        finally:
+            reader.close()
+        self._report.users_in_several_partitions = len(self._moved_users)
+        return self._report
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def _compare(
+        self,
+        reader: Consumer,
+        connection: Connection,
+        partition: int,
+        dead: Mapping[str, set[tuple[int, int]]],
+    ) -> None:
+        topic = self._settings.topic
+        low, high = clients.watermarks(reader, topic, partition)
+        self._report.dropped += low
+        progress = {group: self._progress(connection, group, partition) for group in dead}
+        rows = self._rows(partition, low)
+        row = next(rows, None)
+        for message in _messages(reader, topic, partition, low, high):
+            offset = message.offset()
+            while row is not None and row.offset < offset:
+                self._unexpected(connection, partition, row)
+                row = next(rows, None)
+            event = self._event(message)
+            self._report.produced += 1
+            self._note_user(event, partition)
+            if offset >= progress[ANALYTIC]:
+                self._report.plays_lag += 1
+            elif (partition, offset) not in dead[ANALYTIC]:
+                self._note_play(event)
+            if row is not None and row.offset == offset:
+                self._check_row(connection, partition, row, event)
+                row = next(rows, None)
+            elif offset >= progress[JOURNEY]:
+                self._report.lag += 1
+            elif (partition, offset) in dead[JOURNEY]:
+                self._report.set_aside += 1
+            else:
+                self._report.missing += 1
+                self._report.tell(f"missing: nothing is stored for [{partition}] {offset}")
+        for left in (row, *rows):
+            if left is not None:
+                self._unexpected(connection, partition, left)
+
+    def _event(self, message: Any) -> Decoded | None:
+        try:
+            return self._decode(message.value())
+        except DecodeError:
+            return None
+
+    def _check_row(self, connection: Connection, partition: int, row: _Stored, event: Decoded | None) -> None:
+        if event is not None and (row.event_id, row.user_id) == (
+            str(event.event.event_id),
+            event.event.user_id,
+        ):
+            self._report.stored += 1
+            return
+        self._report.misplaced += 1
+        self._report.tell(f"misplaced: [{partition}] {row.offset} holds event {row.event_id}, the topic has another")
+        self._count_if_duplicate(connection, row)
+
+    def _unexpected(self, connection: Connection, partition: int, row: _Stored) -> None:
+        self._report.unexpected += 1
+        self._report.tell(f"unexpected: [{partition}] {row.offset} is stored, and the topic has no such record")
+        self._count_if_duplicate(connection, row)
+
+    def _count_if_duplicate(self, connection: Connection, row: _Stored) -> None:
+        same = select(func.count()).where(_row.topic == self._settings.topic, _row.event_id == row.event_id)
+        self._report.duplicates += (connection.scalar(same) or 0) > 1
+
+    def _rows(self, partition: int, low: int) -> Iterator[_Stored]:
+        statement = (
+            select(_row.offset, _row.event_id, _row.user_id)
+            .where(_row.topic == self._settings.topic, _row.partition == partition, _row.offset >= low)
+            .order_by(_row.offset)
+            .execution_options(yield_per=1000)
+        )
+        # A connection of its own: SQL Server's takes no other statement while rows are being fetched.
+        with self._engine.connect().execution_options(**READ_ONLY) as connection:
+            for offset, event_id, user_id in connection.execute(statement):
+                yield _Stored(offset, str(event_id).lower(), user_id)
+
+    def _count_rows_elsewhere(self, connection: Connection, partitions: list[int]) -> None:
+        statement = select(func.count()).where(_row.topic == self._settings.topic, _row.partition.not_in(partitions))
+        if count := connection.scalar(statement):
+            self._report.unexpected += count
+            self._report.tell(f"unexpected: {count} rows are of partitions that the topic does not have")
+
+    def _progress(self, connection: Connection, group: str, partition: int) -> int:
+        column = consumer_progress.c
+        statement = select(column.next_offset).where(
+            column.consumer_group == group,
+            column.topic == self._settings.topic,
+            column.partition == partition,
+        )
+        return connection.scalar(statement) or 0
+
+    def _note_user(self, event: Decoded | None, partition: int) -> None:
+        if event is None:
+            return
+        user = event.event.user_id
+        if self._partition_of.setdefault(user, partition) != partition:
+            self._moved_users.add(user)
+
+    # --- totals ---------------------------------------------------------------------------------------------------
+
+    def _note_play(self, event: Decoded | None) -> None:
+        if event is None or event.event_type != COUNTED:
+            return
+        user, played_at = event.event.user_id, utc_naive(event.event.occurred_at)
+        before = self._plays.get(user)
+        self._plays[user] = (
+            Plays(1, played_at) if before is None else Plays(before.plays + 1, max(before.last_played_at, played_at))
+        )
+
+    def _compare_totals(self, connection: Connection) -> None:
+        columns = video_plays.c
+        counted = {
+            user: Plays(plays, last)
+            for user, plays, last in connection.execute(select(columns.user_id, columns.plays, columns.last_played_at))
+        }
+        self._report.plays_produced = sum(total.plays for total in self._plays.values())
+        self._report.plays_counted = sum(total.plays for total in counted.values())
+        self._report.users = len(self._plays)
+        if self._report.dropped:
+            return  # what the dropped records added cannot be known
+        for user in sorted(self._plays.keys() | counted.keys()):
+            expected, found = self._plays.get(user), counted.get(user)
+            if expected != found:
+                self._report.wrong_totals += 1
+                self._report.tell(f"wrong total: {user} has {_shown(found)}, the topic says {_shown(expected)}")
+
+    # --- dead letters ---------------------------------------------------------------------------------------------
+
+    def _dead_letters(self, reader: Consumer, group: str) -> set[tuple[int, int]]:
+        """Return the places (partition, offset) that the group has set aside."""
+        topic = dead_letter_topic(self._settings.topic, group)
+        metadata = clients.topics(reader, self._settings).get(topic)
+        places: set[tuple[int, int]] = set()
+        for partition in metadata.partitions if metadata is not None else ():
+            low, high = clients.watermarks(reader, topic, partition)
+            for message in _messages(reader, topic, partition, low, high):
+                header = dict(message.headers() or ())
+                if header.get(f"{PREFIX}topic") == self._settings.topic.encode():
+                    places.add((int(header[f"{PREFIX}partition"]), int(header[f"{PREFIX}offset"])))
+        return places
+
+
+def _messages(reader: Consumer, topic: str, partition: int, low: int, high: int) -> Iterator[Any]:
+    """Yield the records of a partition from ``low`` to before ``high``."""
+    if low >= high:
+        return
+    reader.assign([TopicPartition(topic, partition, low)])
+    deadline = time.monotonic() + READ_TIMEOUT
+    while True:
+        messages = reader.consume(1000, 0.1)
+        if messages:
+            deadline = time.monotonic() + READ_TIMEOUT
+        elif time.monotonic() > deadline:
+            raise StopError(f"The broker sends nothing of {topic} [{partition}] for {READ_TIMEOUT:.0f} s. Is it well?")
+        for message in messages:
+            offset, error = message.offset(), message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise StopError(f"{topic} [{partition}] cannot be read: {error.str()}.")
+            if offset is None or offset >= high or error is not None:
+                return
+            yield message
+            if offset == high - 1:
+                return
+
+
+def _shown(total: Plays | None) -> str:
+    return "nothing" if total is None else f"{total.plays} plays, the last at {total.last_played_at.isoformat()}"

@@ -1,0 +1,21 @@
+"""Alembic's environment: the connection comes from ``python -m migrations``; offline, only the dialect."""
+
+from alembic import context
+
+from kafkajourney.tables import metadata
+
+config = context.config
+
+if context.is_offline_mode():
+    context.configure(
+        dialect_name=config.attributes["dialect"],
+        target_metadata=metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    context.configure(connection=config.attributes["connection"], target_metadata=metadata, compare_type=False)
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,139 @@
+"""``python -m producer``."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import click
+
+from kafkajourney import clients
+from kafkajourney.command import INTERRUPTED, common_options, main, settings_options, stop_on_signal
+from kafkajourney.embedded.broker import PARTITION_LIMIT_MIB
+from kafkajourney.errors import RecordError, StopError
+from kafkajourney.events import Event
+from kafkajourney.registry import Registry
+from kafkajourney.serde import Encoder
+from kafkajourney.settings import Settings
+from producer.display import progress
+from producer.ndjson import read
+from producer.publish import Publisher, paced
+from producer.simulator import simulate
+from schemas.catalogue import load
+
+
+class BadLines:
+    """The lines of the input that are no events: each is reported, none is passed over silently."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def report(self, number: int, reason: RecordError) -> None:
+        """Tell on standard error which line it is and why."""
+        self.count += 1
+        click.secho(f"line {number}: {reason}", err=True, fg="yellow")
+
+    def sift(self, source: BinaryIO) -> Iterator[Event]:
+        """Yield the events of the good lines; report the others."""
+        for number, event in read(source):
+            if isinstance(event, RecordError):
+                self.report(number, event)
+            else:
+                yield event
+
+
+@click.command(name="producer")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0),
+    help="Events a second; 0: as fast as possible.  [default: 1; with --input 0]",
+)
+@click.option("--count", type=click.IntRange(0), help="End after so many events.  [default: until stopped]")
+@click.option("--users", type=click.IntRange(1), default=20, show_default=True, help="Simulated users.")
+@click.option("--seed", type=int, help="Simulate the same journeys, event ids included, each time.")
+@click.option(
+    "--input",
+    "source",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Produce the events of this NDJSON file instead (-: standard input), the type of each in `type`.",
+)
+@click.option("--echo", is_flag=True, help="Print each event as the broker confirms it: partition, offset, type, user.")
+@settings_options("bootstrap_servers", "schema_registry_url", "topic")
+@common_options
+def command(settings: Settings, rate: float | None, echo: bool, **options: Any) -> int:  # noqa: FBT001 # click calls it
+    """Simulate users on a web page: one random event each second until stopped.
+
+    Events are keyed by the user, so that a user's events share a partition and keep their order. A bad line of
+    --input is reported with its number and reason; all others are produced, and the exit code is 1.
+    """
+    encode = Encoder(Registry(settings), load(), settings.topic)
+    kafka = clients.producer(settings)
+    clients.partitions_of(kafka, settings)
+    publisher = Publisher(kafka, encode, settings.topic, _echo if echo else lambda _event, _message: None)
+    default_rate = 1.0 if options["source"] is None else 0.0
+    return _produce(settings, publisher, default_rate if rate is None else rate, **options)
+
+
+def _produce(
+    settings: Settings,
+    publisher: Publisher,
+    rate: float,
+    count: int | None,
+    users: int,
+    seed: int | None,
+    source: BinaryIO | None,
+) -> int:
+    bad = BadLines()
+    events = simulate(users, seed) if source is None else bad.sift(source)
+    began = time.monotonic()
+    with stop_on_signal() as stop, progress(count) as show:
+        for event in paced(itertools.islice(events, count), rate, stop, publisher.wait):
+            _publish(publisher, event, bad)
+            show(publisher.delivered.total())
+        publisher.finish()
+        interrupted = stop.is_set()
+    _summarise(publisher, settings.topic, time.monotonic() - began)
+    if settings.embedded:
+        _require_nothing_dropped(settings)
+    if bad.count:
+        raise StopError(f"{bad.count} lines were not produced, for the reasons above. Mend and produce them again.")
+    return INTERRUPTED if interrupted else 0
+
+
+def _publish(publisher: Publisher, event: Event, bad: BadLines) -> None:
+    try:
+        publisher.publish(event)
+    except RecordError as error:
+        bad.count += 1
+        click.secho(f"event {event.event_id}: {error}", err=True, fg="yellow")
+
+
+def _summarise(publisher: Publisher, topic: str, seconds: float) -> None:
+    kinds = ", ".join(f"{number} {name}" for name, number in publisher.delivered.most_common())
+    click.echo(
+        f"produced {publisher.delivered.total()} events to {topic} in {seconds:.1f} s" + (f": {kinds}" if kinds else "")
+    )
+
+
+def _echo(event: Event, message: Any) -> None:
+    click.echo(f"producer [{message.partition()}] {message.offset():>6} {type(event).__name__:<15} {event.user_id}")
+
+
+def _require_nothing_dropped(settings: Settings) -> None:
+    """Raise StopError where the embedded broker, which keeps little, has begun to drop the oldest events."""
+    reader = clients.reader(settings)
+    try:
+        partitions = clients.partitions_of(reader, settings)
+        dropped = sum(clients.watermarks(reader, settings.topic, partition)[0] for partition in partitions)
+    finally:
+        reader.close()
+    if dropped:
+        raise StopError(
+            f"The embedded broker has dropped the oldest {dropped} events of {settings.topic}: it keeps "
+            f"{PARTITION_LIMIT_MIB} MiB a partition, in memory. Use a real broker for so many (README: ways to run)."
+        )
+
+
+if __name__ == "__main__":
+    main(command)

@@ -1,0 +1,392 @@
+"""The consume loop on fakes: what is written, stored and set aside, and what happens when things fail."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from kafkajourney.errors import (
+    DecodeError,
+    FencedError,
+    KafkaJourneyError,
+    RecordError,
+    RefusedError,
+    StopError,
+    TransientError,
+)
+from kafkajourney.events import Decoded, Move, Record
+from kafkajourney.loop import ConsumeLoop, Options
+
+TOPIC = "t"
+
+
+class Message:
+    def __init__(self, partition: int, offset: int, value: bytes | None = b"ok", error: int | None = None) -> None:
+        self._place = partition, offset
+        self._value = value
+        self._error = None if error is None else KafkaError(error)
+
+    def topic(self) -> str:
+        return TOPIC
+
+    def partition(self) -> int:
+        return self._place[0]
+
+    def offset(self) -> int:
+        return self._place[1]
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+
+class FakeConsumer:
+    """Delivers prepared batches; keeps what was asked of it, in order."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.batches: list[list[Message]] = []
+        self.stored: dict[int, int] = {}
+        self.store_error: int | None = None
+        self.seeks: list[tuple[int, int]] = []
+        self.paused: set[int] = set()
+        self.during_consume: Any = None
+
+    def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
+        self.on_assign, self.on_revoke = on_assign, on_revoke
+
+    def consume(self, _number: int, _timeout: float) -> list[Message]:
+        batch = self.batches.pop(0) if self.batches else []
+        if self.during_consume is not None:
+            act, self.during_consume = self.during_consume, None
+            act()
+        return batch
+
+    def store_offsets(self, offsets: list[TopicPartition]) -> None:
+        if self.store_error is not None:
+            raise KafkaException(KafkaError(self.store_error))
+        self.log.append("store")
+        self.stored |= {place.partition: place.offset for place in offsets}
+
+    def incremental_assign(self, _partitions: list[TopicPartition]) -> None: ...
+    def incremental_unassign(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.paused |= {p.partition for p in partitions}
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.paused -= {p.partition for p in partitions}
+
+    def seek(self, place: TopicPartition) -> None:
+        self.seeks.append((place.partition, place.offset))
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+class FakeStore:
+    """Keeps what was committed; fails as it is told to."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.next_offsets: dict[int, int] = {}
+        self.values: list[bytes] = []
+        self.failures: list[KafkaJourneyError] = []
+        self.refused: set[bytes] = set()
+
+    def progress(self) -> Mapping[int, int]:
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.next_offsets
+
+    def begin(self, starts: Mapping[int, int]) -> Mapping[int, int]:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.next_offsets = dict(starts) | self.next_offsets
+        return self.next_offsets
+
+    def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        for partition, move in moves.items():
+            if self.next_offsets[partition] != move.expected:
+                raise FencedError("moved")
+        values = [r.message.value() for r in records if r.decoded is not None]
+        if self.refused & set(values):
+            raise RefusedError("too long")
+        self.log.append("commit")
+        self.values += values
+        self.next_offsets |= {partition: move.next_offset for partition, move in moves.items()}
+
+
+class FakeDeadLetters:
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.sent: list[tuple[int, str]] = []
+
+    def send(self, message: Message, reason: RecordError) -> None:
+        self.log.append("dead letter")
+        self.sent.append((message.offset(), str(reason)))
+
+    def confirm(self) -> None:
+        self.log.append("confirm")
+
+
+class Bench:
+    """A loop with its fakes and a clock that is set by hand."""
+
+    def __init__(self, **options: Any) -> None:
+        self.log: list[str] = []
+        self.now = 0.0
+        self.bounds = {0: (0, 100), 1: (0, 100)}
+        self.consumer = FakeConsumer(self.log)
+        self.store = FakeStore(self.log)
+        self.dead_letters = FakeDeadLetters(self.log)
+        self.loop = ConsumeLoop(
+            self.consumer,
+            lambda partition: self.bounds[partition],
+            decode,
+            self.store,
+            self.dead_letters,
+            Options(TOPIC, incremental=True, **options),
+            clock=lambda: self.now,
+        )
+
+    def assign(self, *partitions: int) -> None:
+        self.loop._assigned(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
+
+    def revoke(self, *partitions: int) -> None:
+        self.loop._revoked(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
+
+    def turn(self, *messages: Message) -> None:
+        self.consumer.batches = [list(messages)]
+        self.loop.turn()
+
+
+def decode(value: bytes | None) -> Decoded | None:
+    if value is None or value == b"bad":
+        raise DecodeError("bad bytes")
+    return None if value == b"passed over" else Decoded("Any", object(), {})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench()
+    made.assign(0, 1)
+    made.turn()
+    return made
+
+
+def test_offsets_are_stored_after_the_commit(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(1, 0, b"b"), Message(0, 1, b"c"))
+    assert bench.log == ["confirm", "confirm", "commit", "store"]
+    assert bench.store.values == [b"a", b"b", b"c"]
+    assert bench.consumer.stored == bench.store.next_offsets == {0: 2, 1: 1}
+
+
+def test_an_assigned_partition_starts_at_the_offset_of_the_database() -> None:
+    bench = Bench()
+    bench.store.next_offsets = {0: 42}
+    bench.assign(0, 1)
+    assert bench.consumer.paused == {0, 1}
+    bench.turn()
+    assert sorted(bench.consumer.seeks) == [(0, 42), (1, 0)]
+    assert bench.consumer.paused == set()
+
+
+def test_a_partition_that_was_never_begun_starts_at_the_first_offset_that_the_topic_has() -> None:
+    bench = Bench()
+    bench.bounds[0] = (7, 100)
+    bench.assign(0)
+    bench.turn()
+    assert bench.consumer.seeks == [(0, 7)]
+
+
+@pytest.mark.parametrize(("position", "why"), [(5, "dropped 5 records"), (101, "ends at 100")])
+def test_a_gap_between_database_and_topic_stops_the_loop(position: int, why: str) -> None:
+    bench = Bench()
+    bench.bounds[0] = (10, 100)
+    bench.store.next_offsets = {0: position}
+    bench.assign(0)
+    with pytest.raises(StopError, match=why):
+        bench.turn()
+    assert bench.consumer.seeks == []
+
+
+def test_records_passed_over_advance_the_progress(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"passed over"), Message(0, 1, b"passed over"))
+    assert bench.store.values == []
+    assert bench.store.next_offsets[0] == 2
+
+
+def test_the_end_of_a_partition_counts_as_reached_behind_transaction_markers(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(0, 3, None, error=KafkaError._PARTITION_EOF))
+    assert bench.store.next_offsets[0] == 3
+
+
+def test_the_end_of_a_partition_that_is_known_changes_nothing(bench: Bench) -> None:
+    bench.turn(Message(0, 0, None, error=KafkaError._PARTITION_EOF))
+    assert "commit" not in bench.log
+
+
+def test_undecodable_records_are_set_aside_and_confirmed_before_the_offset_advances(bench: Bench) -> None:
+    bench.log.clear()
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"bad"), Message(0, 2, b"b"), Message(0, 3, None))
+    assert bench.log == ["dead letter", "dead letter", "confirm", "commit", "store"]
+    assert [offset for offset, _ in bench.dead_letters.sent] == [1, 3]
+    assert bench.store.values == [b"a", b"b"]
+    assert bench.store.next_offsets[0] == 4
+
+
+def test_a_refused_row_is_found_by_halving_and_the_others_are_stored_in_order(bench: Bench) -> None:
+    bench.store.refused = {b"3", b"6"}
+    bench.turn(*(Message(0, n, str(n).encode()) for n in range(8)))
+    assert bench.store.values == [b"0", b"1", b"2", b"4", b"5", b"7"]
+    assert bench.dead_letters.sent == [(3, "too long"), (6, "too long")]
+    assert bench.store.next_offsets[0] == 8
+
+
+def test_too_many_dead_letters_in_a_row_stop_the_loop() -> None:
+    bench = Bench(max_dead_letters=2)
+    bench.assign(0)
+    bench.turn()
+    bench.turn(Message(0, 0, b"bad"), Message(0, 1, b"bad"), Message(0, 2, b"ok"), Message(0, 3, b"bad"))
+    with pytest.raises(StopError, match=r"More than 2 records in a row.*at 5.*bad bytes"):
+        bench.turn(Message(0, 4, b"bad"), Message(0, 5, b"bad"))
+    assert bench.store.next_offsets[0] == 4
+
+
+def test_after_an_outage_the_loop_goes_on_from_the_database(bench: Bench) -> None:
+    bench.store.failures = [TransientError("away"), TransientError("still away")]
+    bench.turn(Message(0, 0, b"a"))
+    assert bench.consumer.paused == {0, 1}
+    bench.now += 0.6
+    bench.turn()  # the second failure
+    bench.turn(Message(0, 1, b"b"))  # too early to try again, and the record is dropped: it will be fetched again
+    assert bench.store.values == []
+    bench.consumer.seeks.clear()
+    bench.now += 1.1
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"))
+    assert sorted(bench.consumer.seeks) == [(0, 0), (1, 0)]
+    assert bench.consumer.paused == set()
+    assert bench.store.values == [b"a", b"b"]
+    assert bench.dead_letters.sent == []
+
+
+def test_a_fenced_consumer_writes_nothing_and_asks_the_database_again(bench: Bench) -> None:
+    bench.store.next_offsets[0] = 10  # another consumer was here
+    bench.turn(Message(0, 0, b"a"))
+    assert bench.store.values == []
+    assert bench.consumer.stored == {}
+    bench.now += 1
+    bench.turn(Message(0, 10, b"k"))
+    assert bench.store.values == [b"k"]
+
+
+def test_a_restored_database_is_refilled(bench: Bench) -> None:
+    bench.turn(*(Message(0, n, str(n).encode()) for n in range(5)))
+    bench.store.next_offsets[0] = 2
+    bench.store.values = [b"0", b"1"]
+    bench.turn(Message(0, 5, b"5"))
+    bench.now += 1
+    bench.turn(*(Message(0, n, str(n).encode()) for n in range(2, 6)))
+    assert bench.store.values == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_records_of_a_partition_that_was_revoked_during_consume_are_dropped(bench: Bench) -> None:
+    bench.consumer.during_consume = lambda: bench.revoke(0)
+    bench.turn(Message(0, 0, b"a"), Message(1, 0, b"b"))
+    assert bench.store.values == [b"b"]
+    assert bench.store.next_offsets[0] == 0
+
+
+def test_records_of_a_partition_that_came_back_during_consume_are_dropped(bench: Bench) -> None:
+    def go_and_come_back() -> None:
+        bench.revoke(0)
+        bench.assign(0)
+
+    bench.consumer.during_consume = go_and_come_back
+    bench.turn(Message(0, 30, b"stale"))
+    assert bench.store.values == []
+    bench.turn(Message(0, 0, b"a"))
+    assert bench.store.values == [b"a"]
+
+
+def test_records_that_were_stored_before_are_passed_over() -> None:
+    bench = Bench()
+    bench.store.next_offsets = {0: 2}
+    bench.assign(0)
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"), Message(0, 2, b"c"))
+    assert bench.store.values == [b"c"]
+
+
+def test_an_offset_that_cannot_be_stored_since_the_partition_was_lost_is_no_failure(bench: Bench) -> None:
+    bench.consumer.store_error = KafkaError._STATE
+    bench.turn(Message(0, 0, b"a"))
+    assert bench.store.next_offsets[0] == 1
+    bench.consumer.store_error = KafkaError._FAIL
+    with pytest.raises(KafkaException):
+        bench.turn(Message(0, 1, b"b"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (KafkaError.UNSUPPORTED_VERSION, "group.protocol"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, "kafkajourney topic create"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "refuses access"),
+    ],
+)
+def test_errors_that_no_retry_mends_stop_the_loop(bench: Bench, code: int, words: str) -> None:
+    with pytest.raises(StopError, match=words):
+        bench.turn(Message(0, 0, None, error=code))
+
+
+def test_other_errors_of_the_broker_are_waited_out(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, None, error=KafkaError._TRANSPORT))
+    assert bench.consumer.paused == {0, 1}
+    bench.now += 1
+    bench.turn(Message(0, 0, b"a"))
+    assert bench.store.values == [b"a"]
+
+
+def test_caught_up_means_the_whole_group(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"))
+    assert not bench.loop.has_reached({0: 1, 1: 0, 2: 4})  # another consumer's partition is behind
+    bench.store.next_offsets[2] = 4
+    assert bench.loop.has_reached({0: 1, 1: 0, 2: 4})
+    assert not bench.loop.has_reached({0: 2, 1: 0, 2: 4})
+
+
+def test_an_idle_consumer_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(idle_after=5)
+    with caplog.at_level("INFO", "kafkajourney"):
+        bench.turn()
+        assert "idle" not in caplog.text
+        bench.now = 5.0
+        bench.turn()
+        bench.turn()
+        assert caplog.text.count("idle") == 1
+        bench.assign(0)
+        bench.turn()
+        bench.revoke(0)
+        bench.now = 10.0
+        bench.turn()
+        assert caplog.text.count("idle") == 2
+
+
+def test_the_consumer_is_closed_however_the_loop_ends() -> None:
+    bench = Bench()
+    bench.store.failures = [StopError("wrong deployment")]
+    turns = iter([False, False, True])
+
+    def done() -> bool:
+        bench.assign(0)
+        return next(turns)
+
+    with pytest.raises(StopError):
+        bench.loop.run(done)
+    assert bench.log[-1] == "close"
