@@ -1,7 +1,6 @@
 """``kafkajourney``: the stack, the demo, the doctor, the verification."""
 
 import time
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -39,7 +38,7 @@ def demo_(events: int, rate: float) -> None:
     One producer, three journey consumers and two analytic ones, as separate processes. Kill any consumer with
     kill -9 while it runs: it is started again, and the result is the same.
     """
-    with embedded_stack(Path(STATE_FOLDER) / "demo") as settings:
+    with embedded_stack(STATE_FOLDER / "demo") as settings:
         began = time.monotonic()
         demo.run(settings, environment(settings), events, rate)
         console.print(f"the pipeline ran {time.monotonic() - began:.1f} s; verifying", highlight=False)
@@ -59,7 +58,7 @@ def up(partitions: int, topic: str) -> int:
     Commands in other shells of the same folder find them by themselves. Everything begins empty and ends with this
     command. The broker keeps at most 5 MiB a partition, in memory: for more than a look, use a real one.
     """
-    with embedded_stack(Path.cwd(), topic, partitions) as settings:
+    with embedded_stack(STATE_FOLDER, topic, partitions) as settings:
         for name, value in addresses(settings).items():
             console.print(f"{name:<20} {value}", highlight=False)
         console.print("\nReady. In other shells of this folder:", highlight=False)

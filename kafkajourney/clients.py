@@ -15,7 +15,7 @@ from confluent_kafka.admin._metadata import TopicMetadata
 from kafkajourney.errors import StopError, TransientError
 from kafkajourney.settings import Settings
 
-REACH_TIMEOUT = 10.0
+REACH_TIMEOUT = 5.0
 """Seconds to wait for an answer of the broker before it counts as unreachable."""
 
 log = logging.getLogger("kafkajourney.librdkafka")
@@ -138,7 +138,7 @@ def reach(call: Callable[[], Any], settings: Settings) -> Any:
 def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """Return the partition's first offset and its end offset (one after the last); raise TransientError."""
     try:
-        low, high = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=REACH_TIMEOUT / 2)
+        low, high = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=REACH_TIMEOUT)
     except KafkaException as error:
         raise TransientError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}") from error
     return low, high

@@ -21,21 +21,19 @@ class Finding(NamedTuple):
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding for each part, well or not."""
-    parts: dict[str, Callable[[Settings], str]] = {
-        "broker": _broker,
-        "topic": _topic,
-        "registry": _registry,
-        "schemas": _schemas,
-        "driver": _driver,
-        "database": _database,
-        "revision": _revision,
-    }
-    for part, look in parts.items():
-        try:
-            yield Finding(part, well=True, text=look(settings))
-        except KafkaJourneyError as error:
-            yield Finding(part, well=False, text=str(error))
+    """Yield a finding for each part; of parts that need one another, the first that is not well is the last."""
+    chains: tuple[dict[str, Callable[[Settings], str]], ...] = (
+        {"broker": _broker, "topic": _topic},
+        {"registry": _registry, "schemas": _schemas},
+        {"driver": _driver, "database": _database, "revision": _revision},
+    )
+    for chain in chains:
+        for part, look in chain.items():
+            try:
+                yield Finding(part, well=True, text=look(settings))
+            except KafkaJourneyError as error:
+                yield Finding(part, well=False, text=str(error))
+                break
 
 
 def _broker(settings: Settings) -> str:

@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from kafkajourney.embedded.state import running_stack
+from kafkajourney.embedded.state import STATE_FOLDER, running_stack
 from kafkajourney.errors import SettingsError
 
 DEFAULTS = {
@@ -88,7 +88,7 @@ def load(options: Mapping[str, str | None], environ: Mapping[str, str], folder: 
     Raises SettingsError where a value is malformed or would break the delivery promise.
     """
     toml = _read_toml(folder / TOML_FILE)
-    stack = running_stack(folder) or {}
+    stack = running_stack(folder / STATE_FOLDER) or {}
     layers: list[Mapping[str, Any]] = [
         {name: value for name, value in options.items() if value is not None},
         _from_variables(environ),

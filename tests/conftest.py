@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kafkajourney.embedded.stack import embedded_stack, environment
+from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.settings import ENVIRONMENT, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +25,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Settings]:
-    with embedded_stack(tmp_path) as settings:
+    with embedded_stack(tmp_path / STATE_FOLDER) as settings:
         yield settings
 
 

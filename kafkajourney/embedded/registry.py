@@ -56,7 +56,7 @@ class RegistryServer:
 
     def __enter__(self) -> "RegistryServer":
         self._server = _listen(self._host, self._port, self._app)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="registry", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="registry", daemon=True)
         self._thread.start()
         return self
 
@@ -80,7 +80,9 @@ def _listen(host: str, port: int, app: "RegistryApp") -> BaseWSGIServer:
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
-        raise StopError(f"The embedded registry cannot listen on {host}:{port}: {error.strerror}.") from None
+        raise StopError(
+            f"The embedded registry cannot listen on {host}:{port}: {error.strerror}. Choose another port, or 0."
+        ) from None
     with listener:
         return make_server(host, port, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno())
 
@@ -137,7 +139,8 @@ def _definition(request: Request) -> Definition:
         raise RegistryError(Refusal.INVALID_SCHEMA, f"Either the schema is missing or its type {kind} is not AVRO.")
     if extra := [name for name in ("metadata", "ruleSet") if body.get(name)]:
         raise RegistryError(Refusal.INVALID_SCHEMA, f"The embedded registry knows no {' and no '.join(extra)}.")
-    return Definition(text, tuple(_reference(item) for item in body.get("references") or ()))
+    references = body.get("references") or []
+    return Definition(text, tuple(map(_reference, references if isinstance(references, list) else [references])))
 
 
 def _reference(item: object) -> Reference:
@@ -237,14 +240,15 @@ def _get_level(store: RegistryStore, request: Request, subject: str | None = Non
 
 
 def _put_level(store: RegistryStore, request: Request, subject: str | None = None) -> Answer:
-    return {"compatibility": store.set_level(subject, str(_body(request).get("compatibility")))}
+    name = _body(request).get("compatibility")
+    return {"compatibility": store.set_level(subject, name if isinstance(name, str) else "")}
 
 
 def _delete_level(store: RegistryStore, _request: Request, subject: str | None = None) -> Answer:
     return {"compatibilityLevel": store.delete_level(subject)}
 
 
-def _get_mode(_store: RegistryStore, _request: Request, subject: str | None = None) -> Answer:  # noqa: ARG001
+def _get_mode(_store: RegistryStore, _request: Request, **_path: str) -> Answer:
     return {"mode": "READWRITE"}
 
 

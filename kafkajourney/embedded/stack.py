@@ -11,7 +11,7 @@ from alembic import command as alembic
 from kafkajourney import database
 from kafkajourney.embedded.broker import embedded_broker
 from kafkajourney.embedded.registry import RegistryServer
-from kafkajourney.embedded.state import STATE_FOLDER, claimed
+from kafkajourney.embedded.state import claimed
 from kafkajourney.registry import Registry
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT, Settings
 from schemas.catalogue import load
@@ -22,10 +22,11 @@ PARTITIONS = 3
 
 @contextmanager
 def embedded_stack(folder: Path, topic: str = DEFAULTS["topic"], partitions: int = PARTITIONS) -> Iterator[Settings]:
-    """Run the stack until the block ends; yield its settings, which commands in ``folder`` find by themselves.
+    """Run the stack until the block ends, its state in ``folder``; yield its settings.
 
+    Commands find a stack by themselves that has its state in ``STATE_FOLDER`` of their working folder.
     The database begins empty each time: the topic does too, and neither makes sense without the other.
-    Raises StopError where another embedded stack runs in the folder.
+    Raises StopError where another embedded stack has its state there.
     """
     with ExitStack() as parts:
         publish = parts.enter_context(claimed(folder))
@@ -54,7 +55,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _empty_database(folder: Path) -> Path:
-    path = folder.absolute() / STATE_FOLDER / "journey.db"
+    path = folder.absolute() / "journey.db"
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return path

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from kafkajourney.errors import StopError
 
-STATE_FOLDER = ".kafkajourney"
+STATE_FOLDER = Path(".kafkajourney")
+"""Where the stack of a folder keeps its state, below that folder."""
 
 
 def running_stack(folder: Path) -> dict[str, str] | None:
-    """Return the settings of the embedded stack that runs in ``folder``, None where none does."""
-    path = folder / STATE_FOLDER / "stack.json"
+    """Return the settings of the embedded stack whose state is in ``folder``, None where none runs."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with (folder / "stack.json").open(encoding="utf-8") as file:
             if _lock(file.fileno(), fcntl.LOCK_SH):
                 return None
             settings: dict[str, str] = json.load(file)
@@ -30,15 +30,14 @@ def running_stack(folder: Path) -> dict[str, str] | None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
-    """Be the one embedded stack of ``folder`` until the block ends; yield what publishes its settings.
+    """Be the one embedded stack with its state in ``folder`` until the block ends; yield what publishes its settings.
 
-    Raises StopError where another one runs in the folder.
+    Raises StopError where another one runs.
     """
-    path = folder / STATE_FOLDER / "stack.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "stack.json").open("a+", encoding="utf-8") as file:
         if not _lock(file.fileno(), fcntl.LOCK_EX):
-            raise StopError(f"An embedded stack already runs in {folder}. Use that one, or end it with Ctrl-C.")
+            raise StopError(f"An embedded stack already runs (its state is in {folder}). Use it, or end it with Ctrl-C.")
 
         def publish(settings: Mapping[str, str]) -> None:
             file.write(json.dumps(settings, indent=2))
