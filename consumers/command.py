@@ -48,7 +48,6 @@ def consumer_command(
         default=2000,
         show_default=True,
         envvar="KAFKAJOURNEY_BATCH_SIZE",
-        show_envvar=True,
         help="Records in one transaction, at most.",
     )
     @click.option(
@@ -57,7 +56,6 @@ def consumer_command(
         default=0.1,
         show_default=True,
         envvar="KAFKAJOURNEY_BATCH_WAIT",
-        show_envvar=True,
         help="Seconds to wait for a batch to fill: less for lower latency, more for higher throughput.",
     )
     @click.option(
@@ -66,7 +64,6 @@ def consumer_command(
         default=100,
         show_default=True,
         envvar="KAFKAJOURNEY_MAX_DEAD_LETTERS",
-        show_envvar=True,
         help="Stop with an error after more than this many dead letters in a row.",
     )
     @settings_options("bootstrap_servers", "schema_registry_url", "database_url", "topic")
@@ -92,7 +89,7 @@ def _run(
     engine = database.engine(settings)
     database.require_newest_revision(engine, settings)
     registry = Registry(settings, max_retries=0)  # the loop tries again by itself, polling meanwhile
-    clients.reach(registry.subjects, settings)
+    registry.subjects()
     consumer = clients.consumer(settings, group)
     partitions = clients.partitions_of(consumer, settings)
     watermarks = partial(clients.watermarks, consumer, settings.topic)
@@ -108,7 +105,7 @@ def _run(
     )
     log.info("%s: reading %s (%d partitions), pid %d", group, settings.topic, len(partitions), os.getpid())
     with stop_on_signal() as stop:
-        loop.run(lambda: stop.is_set() or (ends is not None and loop.has_reached(ends)))
+        loop.run(stop, ends)
         interrupted = stop.is_set()
     engine.dispose()
     log.info("%s: %s", group, "stopped, nothing is left half done" if interrupted else "caught up")

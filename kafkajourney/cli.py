@@ -16,11 +16,11 @@ from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.errors import StopError
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Decoder
-from kafkajourney.settings import DEFAULTS, Settings
+from kafkajourney.settings import Settings
 from schemas.catalogue import load
 from schemas.events import EVENT_TYPES
 
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, highlight=False)
 ALL = ("bootstrap_servers", "schema_registry_url", "database_url", "topic")
 
 
@@ -41,9 +41,9 @@ def demo_(events: int, rate: float) -> None:
     with embedded_stack(STATE_FOLDER / "demo") as settings:
         began = time.monotonic()
         demo.run(settings, environment(settings), events, rate)
-        console.print(f"the pipeline ran {time.monotonic() - began:.1f} s; verifying", highlight=False)
+        console.print(f"the pipeline ran {time.monotonic() - began:.1f} s; verifying")
         report = _verified(settings)
-        console.print(f"the tables are in {settings.database_url}", highlight=False)
+        console.print(f"the tables are in {settings.database_url}")
         _print_report(report)
         if report.produced != events:
             raise StopError(f"{events} events should be on the topic; there are {report.produced}.")
@@ -51,24 +51,24 @@ def demo_(events: int, rate: float) -> None:
 
 @kafkajourney.command()
 @click.option("--partitions", type=click.IntRange(1), default=3, show_default=True, help="Of the topic.")
-@click.option("--topic", default=DEFAULTS["topic"], show_default=True, help="Topic of the events.")
-def up(partitions: int, topic: str) -> int:
+@settings_options("topic")
+def up(settings: Settings, partitions: int) -> int:
     """Start an embedded broker, registry and database; they run until Ctrl-C.
 
     Commands in other shells of the same folder find them by themselves. Everything begins empty and ends with this
     command. The broker keeps at most 5 MiB a partition, in memory: for more than a look, use a real one.
     """
-    with embedded_stack(STATE_FOLDER, topic, partitions) as settings:
-        for name, value in addresses(settings).items():
-            console.print(f"{name:<20} {value}", highlight=False)
-        console.print("\nReady. In other shells of this folder:", highlight=False)
+    with embedded_stack(STATE_FOLDER, settings.topic, partitions) as stack:
+        for name, value in addresses(stack).items():
+            console.print(f"{name:<20} {value}")
+        console.print("\nReady. In other shells of this folder:")
         for line in (
             "python -m consumers.journey --echo",
             "python -m consumers.analytic --echo",
             "python -m producer",
         ):
-            console.print(f"    {line}", highlight=False)
-        console.print(f"It keeps {PARTITION_LIMIT_MIB} MiB a partition, in memory, until Ctrl-C.", highlight=False)
+            console.print(f"    {line}")
+        console.print(f"It keeps {PARTITION_LIMIT_MIB} MiB a partition, in memory, until Ctrl-C.")
         with stop_on_signal() as stop:
             stop.wait()
     return INTERRUPTED
@@ -84,7 +84,7 @@ def doctor_(settings: Settings) -> None:
     findings = list(doctor.examine(settings))
     for finding in findings:
         mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
-        console.print(f"{mark} {finding.part:<9} {escape(finding.text)}", highlight=False)
+        console.print(f"{mark} {finding.part:<9} {escape(finding.text)}")
     if not all(finding.well for finding in findings):
         raise StopError("Something is not well, see above.")
 
@@ -129,33 +129,31 @@ def _print_report(report: verify.Report) -> None:
     """Print the report, the totals last; raise StopError where anything differs."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, number, meaning in (
-        ("misplaced", report.misplaced, "rows that hold another event than the topic has at their offset"),
         ("set aside", report.set_aside, "records in the dead-letter topic"),
         ("lag", report.lag, "records that the group journey has not come to yet"),
         ("lag", report.plays_lag, "records that the group analytic has not come to yet"),
         ("dropped", report.dropped, "records that the topic keeps no more (retention), not checked"),
         ("moved users", report.users_in_several_partitions, "users with events in several partitions"),
     ):
-        if number or name == "misplaced":
+        if number:
             table.add_row(name, str(number), meaning)
-    console.print(table)
+    if table.rows:
+        console.print(table)
     for example in report.examples:
-        console.print(f"  {example}", highlight=False, markup=False)
+        console.print(f"  {example}", markup=False)
     console.print(
         f"produced {report.produced}, stored {report.stored}, missing {report.missing}, "
-        f"duplicates {report.duplicates}, unexpected {report.unexpected}",
-        highlight=False,
+        f"duplicates {report.duplicates}, unexpected {report.unexpected}, out of order {report.out_of_order}",
     )
     console.print(
         f"plays: {report.plays_counted} counted, {report.plays_produced} produced, by {report.users} users, "
         f"{report.wrong_totals} totals wrong",
-        highlight=False,
     )
     if report.differs:
         raise StopError("The tables are not what the topic says, see above.")
-    console.print("[green]verified[/]: everything on the topic is in the tables, once, in order", highlight=False)
+    console.print("[green]verified[/]: everything on the topic is in the tables, once, in order")
 
 
 def main() -> None:
     """Run the command ``kafkajourney``."""
-    run(kafkajourney)
+    run(kafkajourney, "KAFKAJOURNEY")

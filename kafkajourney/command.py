@@ -54,7 +54,6 @@ def _settings_option(name: str) -> Callable[[Callable[..., R]], Callable[..., R]
     return click.option(
         f"--{name.replace('_', '-')}",
         envvar=ENVIRONMENT[name],
-        show_envvar=True,
         metavar="URL" if name.endswith("url") else "TEXT",
         help=f"{_HELP[name]}  [default: {default}]",
     )
@@ -72,7 +71,6 @@ def _debug_option(command: Callable[P, R]) -> Callable[P, R]:
         expose_value=False,
         callback=_set_up_log,
         envvar="KAFKAJOURNEY_DEBUG",
-        show_envvar=True,
         help="Log more, and show the traceback of an error.",
     )(command)
 
@@ -97,14 +95,16 @@ def _set_up_log(_context: click.Context, _parameter: click.Parameter, debug: boo
         log.setLevel(logging.DEBUG if debug else logging.INFO)
 
 
-def main(command: click.Command) -> NoReturn:
+def main(command: click.Command, prefix: str) -> NoReturn:
     """Run a command and exit: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.
 
-    An error is one sentence on standard error; its traceback follows only with ``--debug``.
+    An error is one sentence on standard error; its traceback follows only with ``--debug``. An option that names no
+    environment variable has one all the same: ``prefix``, for a group the subcommand, and the option's name.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _show_variables(command)
     try:
-        sys.exit(command.main(standalone_mode=False) or 0)
+        sys.exit(command.main(standalone_mode=False, auto_envvar_prefix=prefix) or 0)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
@@ -122,6 +122,15 @@ def main(command: click.Command) -> NoReturn:
     except Exception as error:  # noqa: BLE001 # the last resort: a bug in this project still gets one sentence
         _show(error, f"Unexpected {type(error).__name__}: {error}. Run it with --debug for the traceback.")
         sys.exit(1)
+
+
+def _show_variables(command: click.Command) -> None:
+    """Let ``--help`` name the environment variable of every option."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in ("version", "help"):
+            parameter.show_envvar = True
+    for subcommand in command.commands.values() if isinstance(command, click.Group) else ():
+        _show_variables(subcommand)
 
 
 def _show(error: Exception, sentence: str) -> None:

@@ -23,7 +23,7 @@ CATCH_UP_DEADLINE = 120.0
 STOP_DEADLINE = 20.0
 REFRESH = 0.1
 
-console = Console()
+console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass
@@ -35,7 +35,6 @@ class Child:
     environment: Mapping[str, str]
     events: int = 0
     last: str = ""
-    restarts: int = 0
     errors: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] = field(init=False)
 
@@ -52,6 +51,8 @@ class Child:
             text=True,
             start_new_session=True,  # Ctrl-C is for the demo, which then ends its processes
         )
+        if not console.is_terminal:
+            console.print(f"{self.name} started, pid {self.process.pid}")
         for stream, take in ((self.process.stdout, self._take_event), (self.process.stderr, self._take_line)):
             threading.Thread(target=_each_line, args=(stream, take), daemon=True).start()
 
@@ -65,16 +66,15 @@ class Child:
         self.last = line
 
     def restart_if_it_died(self) -> None:
-        """Start a consumer again that ended by itself or was killed, as a supervisor would."""
+        """Start a consumer again that was killed, as a supervisor would; raise StopError where it failed."""
         code = self.process.poll()
         if code is None:
             return
         if code > 0:
             raise StopError(f"{self.name} ended with {code}: {' / '.join(self.errors[-3:])}")
-        self.restarts += 1
         self.last = f"killed by {signal.Signals(-code).name}, started again"
         if not console.is_terminal:
-            console.print(f"{self.name}: {self.last}", highlight=False)
+            console.print(f"{self.name} {self.last}")
         self.start()
 
 
@@ -151,7 +151,7 @@ def _display(children: list[Child]) -> Iterator[Callable[[], None]]:
         nonlocal next_line
         if time.monotonic() >= next_line:
             next_line = time.monotonic() + 1
-            console.print("  ".join(f"{c.name} {c.events}" for c in reversed(children)), highlight=False)
+            console.print("  ".join(f"{c.name} {c.events}" for c in reversed(children)))
 
     yield show
     next_line = 0.0

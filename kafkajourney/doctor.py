@@ -67,7 +67,7 @@ def _schemas(settings: Settings) -> str:
 def _driver(settings: Settings) -> str:
     engine = database.engine(settings)
     odbc = engine.url.query.get("driver")
-    return f"{engine.dialect.name}+{engine.dialect.driver}" + (f" with {odbc!r}" if odbc else "")
+    return engine.url.drivername + (f" with {odbc!r}" if odbc else "")
 
 
 def _database(settings: Settings) -> str:

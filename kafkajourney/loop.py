@@ -8,15 +8,19 @@ See docs/decisions/0003-the-database-holds-the-offsets.md.
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from concurrent import futures
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from kafkajourney.backoff import Backoff
 from kafkajourney.errors import DecodeError, RecordError, RefusedError, StopError, TransientError
 from kafkajourney.events import Decoded, Move, Record
+
+R = TypeVar("R")
 
 log = logging.getLogger("kafkajourney.consumer")
 
@@ -48,6 +52,8 @@ class Options(NamedTuple):
     """Seconds to wait for a batch to fill."""
     max_dead_letters: int = 100
     """Dead letters in a row before the loop stops: then the deployment is at fault, not the records."""
+    patience: float = 5.0
+    """Seconds that the database may take before the partitions are paused, so that polling can go on meanwhile."""
     idle_after: float = 5.0
     """Seconds without a partition before the loop says that it is idle."""
 
@@ -80,16 +86,21 @@ class ConsumeLoop:
         self._backoff = Backoff(random.Random())  # noqa: S311 # jitter
         self._dead_in_a_row = 0
         self._without_partitions_since: float | None = clock()
+        self._stop = threading.Event()
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    def run(self, done: Callable[[], bool]) -> None:
-        """Consume until ``done()``; raise StopError where going on would not help."""
+    def run(self, stop: threading.Event, ends: Mapping[int, int] | None = None) -> None:
+        """Consume until ``stop`` is set, or until the whole group has stored everything before the end offsets.
+
+        Raises StopError where going on would not help.
+        """
+        self._stop = stop
         self._consumer.subscribe(
             [self._options.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
         try:
-            while not done():
+            while not stop.is_set() and not (ends is not None and self.has_reached(ends)):
                 self.turn()
         finally:
             self._consumer.close()  # commits what is stored and leaves the group
@@ -126,10 +137,26 @@ class ConsumeLoop:
 
     def _commit(self, records: list[Record]) -> None:
         ends = {record.partition: record.offset + 1 for record in records}
-        self._store.commit(records, {p: Move(self._positions[p], end) for p, end in ends.items()})
+        moves = {p: Move(self._positions[p], end) for p, end in ends.items()}
+        self._patiently(lambda: self._store.commit(records, moves))
         self._positions |= ends
         self._store_offsets(ends)
         self._on_stored(records)
+
+    def _patiently(self, ask: Callable[[], R]) -> R:
+        """Return what the database answers; where it takes long, go on polling, so that the group keeps this member.
+
+        A connection that hangs (a firewall that drops packets, a frozen server) can hang for minutes. When the answer
+        comes at last, nobody knows what became of the partitions, and they are settled anew.
+        """
+        answer = _in_thread(ask)
+        if futures.wait([answer], self._options.patience).done:
+            return answer.result()
+        log.warning("the database has not answered for %.0f s; polling goes on", self._options.patience)
+        self._pause_all()
+        while not answer.done() and not self._stop.is_set():
+            self._consumer.consume(1, self._options.batch_wait)  # paused: only rebalances and errors come
+        raise TransientError("the database took too long to answer")
 
     def _store_offsets(self, ends: Mapping[int, int]) -> None:
         """Hand the offsets to librdkafka, which commits them in its own time: after the database, never before."""
@@ -209,7 +236,8 @@ class ConsumeLoop:
     def _settle(self) -> None:
         """Seek each unsettled partition to the database's next offset and resume it."""
         bounds = {partition: self._watermarks(partition) for partition in self._unsettled}
-        positions = self._store.begin({partition: low for partition, (low, _high) in bounds.items()})
+        starts = {partition: low for partition, (low, _high) in bounds.items()}
+        positions = self._patiently(lambda: self._store.begin(starts))
         for partition, (low, high) in bounds.items():
             self._require_kept(partition, positions[partition], low, high)
         for partition in bounds:
@@ -243,12 +271,14 @@ class ConsumeLoop:
 
     def _unsettle(self, error: TransientError) -> None:
         """Pause and forget all partitions; they are settled anew after a while, however often that takes."""
-        partitions = set(self._positions) | self._unsettled
-        self._positions.clear()
-        self._unsettled = partitions
-        self._consumer.pause([self._at(p, OFFSET_BEGINNING) for p in partitions])
+        self._pause_all()
         wait = self._backoff.fail(self._clock())
         log.warning("waiting, next try in %.1f s: %s", wait, error)
+
+    def _pause_all(self) -> None:
+        self._unsettled |= self._positions.keys()
+        self._positions.clear()
+        self._consumer.pause([self._at(p, OFFSET_BEGINNING) for p in self._unsettled])
 
     def _tell_if_idle(self) -> None:
         since = self._without_partitions_since
@@ -266,7 +296,7 @@ class ConsumeLoop:
         if self._unsettled or any(position < ends.get(p, 0) for p, position in self._positions.items()):
             return False
         try:
-            progress = self._store.progress()
+            progress = self._patiently(self._store.progress)
         except TransientError as error:
             self._unsettle(error)
             return False
@@ -277,6 +307,20 @@ class ConsumeLoop:
 
     def _names(self, partitions: Iterable[int]) -> str:
         return f"{self._options.topic} {sorted(partitions)}"
+
+
+def _in_thread(work: Callable[[], R]) -> "futures.Future[R]":
+    """Run the work in a thread that does not keep the process alive where it hangs."""
+    future: futures.Future[R] = futures.Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 # raised again by future.result()
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 _DENIED = (

@@ -51,12 +51,12 @@ class Report:
     """Records that are dead letters of the journey group."""
     missing: int = 0
     """Records before the group's progress that are in no table and no dead letter."""
-    misplaced: int = 0
+    out_of_order: int = 0
     """Rows that hold another event than the topic has at their offset: the order is broken."""
     unexpected: int = 0
     """Rows at offsets that the topic does not have."""
     duplicates: int = 0
-    """Misplaced or unexpected rows whose event is stored at another place too."""
+    """Out-of-order or unexpected rows whose event is stored at another place too."""
     dropped: int = 0
     """Records that the topic has dropped by retention: they cannot be checked any more."""
     users_in_several_partitions: int = 0
@@ -73,7 +73,7 @@ class Report:
     @property
     def differs(self) -> bool:
         """Whether anything is not as it should be, or not yet."""
-        wrong = self.missing + self.misplaced + self.unexpected + self.duplicates + self.wrong_totals
+        wrong = self.missing + self.out_of_order + self.unexpected + self.duplicates + self.wrong_totals
         return bool(wrong + self.lag + self.plays_lag)
 
     def tell(self, sentence: str) -> None:
@@ -171,8 +171,8 @@ class Verifier:
         ):
             self._report.stored += 1
             return
-        self._report.misplaced += 1
-        self._report.tell(f"misplaced: [{partition}] {row.offset} holds event {row.event_id}, the topic has another")
+        self._report.out_of_order += 1
+        self._report.tell(f"out of order: [{partition}] {row.offset} holds event {row.event_id}, the topic has another")
         self._count_if_duplicate(connection, row)
 
     def _unexpected(self, connection: Connection, partition: int, row: _Stored) -> None:

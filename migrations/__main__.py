@@ -100,4 +100,4 @@ def _create_database(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(migrations)
+    main(migrations, "KAFKAJOURNEY_MIGRATIONS")

@@ -56,6 +56,7 @@ class BadLines:
     "source",
     type=click.File("rb"),
     metavar="FILE",
+    envvar="KAFKAJOURNEY_PRODUCER_INPUT",
     help="Produce the events of this NDJSON file instead (-: standard input), the type of each in `type`.",
 )
 @click.option("--echo", is_flag=True, help="Print each event as the broker confirms it: partition, offset, type, user.")
@@ -136,4 +137,4 @@ def _require_nothing_dropped(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(command)
+    main(command, "KAFKAJOURNEY_PRODUCER")

@@ -73,4 +73,4 @@ def register(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(schemas)
+    main(schemas, "KAFKAJOURNEY_SCHEMAS")

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -37,11 +37,11 @@ class Commands:
         self.variables = variables
         self.running: list[subprocess.Popen[str]] = []
 
-    def start(self, *arguments: str, **variables: str) -> "Running":
+    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> "Running":
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=self.folder,
-            env=self.variables | variables,
+            env={**self.variables, **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,9 +50,9 @@ class Commands:
         self.running.append(process)
         return Running(process)
 
-    def run(self, *arguments: str, code: int = 0, **variables: str) -> str:
+    def run(self, *arguments: str, code: int = 0, variables: Mapping[str, str] | None = None) -> str:
         """Run a command to its end; return what it printed."""
-        output = self.start(*arguments, **variables).end(code)
+        output = self.start(*arguments, variables=variables).end(code)
         assert "Traceback" not in output
         return output
 

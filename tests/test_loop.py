@@ -1,6 +1,7 @@
 """The consume loop on fakes: what is written, stored and set aside, and what happens when things fail."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from kafkajourney.errors import (
 )
 from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.loop import ConsumeLoop, Options
+from tests.conftest import wait_for
 
 TOPIC = "t"
 
@@ -96,6 +98,7 @@ class FakeStore:
         self.values: list[bytes] = []
         self.failures: list[KafkaJourneyError] = []
         self.refused: set[bytes] = set()
+        self.before_commit: Callable[[], object] = lambda: None
 
     def progress(self) -> Mapping[int, int]:
         if self.failures:
@@ -109,6 +112,7 @@ class FakeStore:
         return self.next_offsets
 
     def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
+        self.before_commit()
         if self.failures:
             raise self.failures.pop(0)
         for partition, move in moves.items():
@@ -381,12 +385,58 @@ def test_an_idle_consumer_says_so_once(caplog: pytest.LogCaptureFixture) -> None
 def test_the_consumer_is_closed_however_the_loop_ends() -> None:
     bench = Bench()
     bench.store.failures = [StopError("wrong deployment")]
-    turns = iter([False, False, True])
-
-    def done() -> bool:
-        bench.assign(0)
-        return next(turns)
-
+    bench.assign(0)
     with pytest.raises(StopError):
-        bench.loop.run(done)
+        bench.loop.run(threading.Event())
     assert bench.log[-1] == "close"
+
+
+def test_the_loop_ends_once_the_group_has_caught_up(bench: Bench) -> None:
+    bench.consumer.batches = [[Message(0, 0, b"a")], [], [Message(0, 1, b"b")], [Message(0, 2, b"too many")]]
+    bench.loop.run(threading.Event(), ends={0: 2})
+    assert bench.store.values == [b"a", b"b"]
+
+
+def test_polling_goes_on_while_the_database_hangs() -> None:
+    bench = Bench(patience=0.01)
+    bench.assign(0, 1)
+    bench.turn()
+    answer, polls = threading.Event(), 0
+
+    def poll_and_answer_in_the_end() -> None:
+        nonlocal polls
+        polls += 1
+        bench.consumer.during_consume = poll_and_answer_in_the_end
+        if polls == 2:
+            bench.revoke(1)
+        if polls == 10:
+            answer.set()
+
+    bench.consumer.during_consume = poll_and_answer_in_the_end
+    bench.store.before_commit = answer.wait
+    bench.turn(Message(0, 0, b"a"))
+    assert polls >= 10
+    assert bench.consumer.paused == {0, 1}
+    bench.consumer.during_consume = None
+    bench.store.before_commit = lambda: None
+    bench.now += 1
+    wait_for(lambda: bench.store.values == [b"a"])  # what took so long came to its end all the same
+    bench.consumer.seeks.clear()
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"))
+    assert bench.consumer.seeks == [(0, 1)]
+    assert bench.store.values == [b"a", b"b"]
+
+
+def test_a_signal_ends_the_loop_while_the_database_hangs() -> None:
+    bench = Bench(patience=0.01)
+    bench.assign(0)
+    bench.turn()
+    stop, never = threading.Event(), threading.Event()
+    bench.store.before_commit = never.wait
+    bench.consumer.batches = [[Message(0, 0, b"a")]]
+    timer = threading.Timer(0.1, stop.set)
+    timer.start()
+    bench.loop.run(stop)
+    assert bench.log[-1] == "close"
+    never.set()
+    timer.join()

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from kafkajourney.embedded.broker import embedded_broker
-from kafkajourney.settings import Settings
+from kafkajourney.settings import ENVIRONMENT, Settings
 from tests.conftest import ROOT, Commands, wait_for
 
 pytestmark = pytest.mark.stack
@@ -77,9 +78,7 @@ def test_a_bad_line_is_reported_and_the_others_are_produced(
     assert rows(stack, "SELECT COUNT(*) FROM journey_events") == [(3,)]
 
 
-def test_partitions_are_shared_among_the_members_of_a_group_and_handed_on(
-    stack: Settings, commands: Commands
-) -> None:
+def test_partitions_are_shared_among_the_members_of_a_group_and_handed_on(stack: Settings, commands: Commands) -> None:
     journeys = [commands.start("consumers.journey", "--echo") for _ in range(3)]
     for journey in journeys:
         journey.read_until("assigned")
@@ -155,7 +154,7 @@ def test_a_topic_that_was_made_anew_under_an_old_database_is_an_error(stack: Set
     commands.run("producer", "--rate", "0", "--count", "100")
     commands.run("consumers.journey", "--until-caught-up")
     with embedded_broker(stack.topic, 3) as address:
-        output = commands.run("consumers.journey", code=1, KAFKAJOURNEY_BOOTSTRAP_SERVERS=address)
+        output = commands.run("consumers.journey", code=1, variables={ENVIRONMENT["bootstrap_servers"]: address})
     assert "the topic ends at 0" in output
     assert "Nothing was skipped" in output
 
@@ -164,17 +163,16 @@ def test_a_topic_that_was_made_anew_under_an_old_database_is_an_error(stack: Set
 def test_verify_finds_what_was_damaged(stack: Settings, commands: Commands, damage: str) -> None:
     commands.run("producer", "--rate", "0", "--count", "300", "--seed", "1")
     store_all(commands)
-    place = '"partition" = 0 AND "offset" = 5'
+    place, after = '"partition" = 0 AND "offset" = 5', '"partition" = 0 AND "offset" = 6'
+    others = "event_id, event_type, user_id, session_id, page_url, occurred_at, stored_at, payload"
     statements = {
         "DELETE": (f"DELETE FROM journey_events WHERE {place}", "missing 1"),
         "UPDATE": (
-            "UPDATE journey_events SET event_id = (SELECT event_id FROM journey_events "
-            f'WHERE "partition" = 0 AND "offset" = 6) WHERE {place}',
+            f"UPDATE journey_events SET event_id = (SELECT event_id FROM journey_events WHERE {after}) WHERE {place}",
             "duplicates 1",
         ),
         "INSERT": (
-            'INSERT INTO journey_events SELECT topic, "partition", 9999, event_id, event_type, user_id, session_id, '
-            f"page_url, occurred_at, stored_at, payload FROM journey_events WHERE {place}",
+            f'INSERT INTO journey_events SELECT topic, "partition", 9999, {others} FROM journey_events WHERE {place}',
             "duplicates 1, unexpected 1",
         ),
         "TOTAL": ("UPDATE video_plays SET plays = plays + 1 WHERE user_id = 'user-0001'", "1 totals wrong"),
@@ -192,8 +190,6 @@ def test_doctor_finds_everything_well(commands: Commands) -> None:
 
 
 def test_a_poison_record_is_set_aside_and_verify_accounts_for_it(stack: Settings, commands: Commands) -> None:
-    from confluent_kafka import Producer
-
     commands.run("producer", "--rate", "0", "--count", "20")
     poison = Producer({"bootstrap.servers": stack.bootstrap_servers})
     poison.produce(stack.topic, key=b"k", value=b"not avro", partition=1)

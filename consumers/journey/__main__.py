@@ -29,4 +29,4 @@ command = consumer_command(
 )
 
 if __name__ == "__main__":
-    main(command)
+    main(command, "KAFKAJOURNEY_JOURNEY")

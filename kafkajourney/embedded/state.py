@@ -37,7 +37,9 @@ def claimed(folder: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "stack.json").open("a+", encoding="utf-8") as file:
         if not _lock(file.fileno(), fcntl.LOCK_EX):
-            raise StopError(f"An embedded stack already runs (its state is in {folder}). Use it, or end it with Ctrl-C.")
+            raise StopError(
+                f"An embedded stack already runs (its state is in {folder}). Use it, or end it with Ctrl-C."
+            )
 
         def publish(settings: Mapping[str, str]) -> None:
             file.write(json.dumps(settings, indent=2))
