@@ -2,40 +2,32 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import click
 
+from consumers.groups import Group
 from kafkajourney import clients, database
-from kafkajourney.command import INTERRUPTED, common_options, settings_options, stop_on_signal
+from kafkajourney.command import INTERRUPTED, SETTINGS, common_options, settings_options, stop_on_signal
 from kafkajourney.dead_letters import DeadLetterTopic
 from kafkajourney.events import Record
 from kafkajourney.loop import ConsumeLoop, Options
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
-from kafkajourney.store import Store, Write
+from kafkajourney.store import Store
 from schemas.catalogue import load
 from schemas.events import EVENT_TYPES
 
 log = logging.getLogger("kafkajourney.consumer")
 
 
-def consumer_command(
-    *,
-    group: str,
-    write: Write,
-    wanted: Collection[str] | None,
-    help: str,  # noqa: A002 # click's own name for it
-) -> click.Command:
-    """Return the click command that runs a consumer of this group.
+def consumer_command(group: Group, help: str) -> click.Command:  # noqa: A002 # click's own name for it
+    """Return the click command that runs a consumer of this group."""
 
-    ``wanted`` names the event types that ``write`` takes, None all of them.
-    """
-
-    @click.command(name=f"consumers.{group}", help=help)
+    @click.command(name=f"consumers.{group.name}", help=help)
     @click.option("--echo", is_flag=True, help="Print each event as it is stored: partition, offset, type, user.")
     @click.option(
         "--until-caught-up",
@@ -66,21 +58,19 @@ def consumer_command(
         envvar="KAFKAJOURNEY_MAX_DEAD_LETTERS",
         help="Stop with an error after more than this many dead letters in a row.",
     )
-    @settings_options("bootstrap_servers", "schema_registry_url", "database_url", "topic")
+    @settings_options(*SETTINGS)
     @common_options
     def command(settings: Settings, echo: bool, until_caught_up: bool, **options: Any) -> int:  # noqa: FBT001 # click calls it
         loop_options = Options(settings.topic, clients.is_incremental(settings), **options)
-        on_stored = partial(_echo, group) if echo else lambda _records: None
-        return _run(settings, group, write, wanted, loop_options, on_stored, until_caught_up=until_caught_up)
+        on_stored = partial(_echo, group.name) if echo else lambda _records: None
+        return _run(settings, group, loop_options, on_stored, until_caught_up=until_caught_up)
 
     return command
 
 
 def _run(
     settings: Settings,
-    group: str,
-    write: Write,
-    wanted: Collection[str] | None,
+    group: Group,
     options: Options,
     on_stored: Callable[[Sequence[Record]], None],
     *,
@@ -90,25 +80,25 @@ def _run(
     database.require_newest_revision(engine, settings)
     registry = Registry(settings, max_retries=0)  # the loop tries again by itself, polling meanwhile
     registry.subjects()
-    consumer = clients.consumer(settings, group)
+    consumer = clients.consumer(settings, group.name)
     partitions = clients.partitions_of(consumer, settings)
     watermarks = partial(clients.watermarks, consumer, settings.topic)
     ends = {partition: watermarks(partition)[1] for partition in partitions} if until_caught_up else None
     loop = ConsumeLoop(
         consumer,
         watermarks,
-        Decoder(registry, load(), EVENT_TYPES, wanted),
-        Store(engine, settings, group, write),
-        DeadLetterTopic(clients.producer(settings), settings.topic, group),
+        Decoder(registry, load(), EVENT_TYPES, group.wanted),
+        Store(engine, settings, group.name, group.write),
+        DeadLetterTopic(clients.producer(settings), settings.topic, group.name),
         options,
         on_stored,
     )
-    log.info("%s: reading %s (%d partitions), pid %d", group, settings.topic, len(partitions), os.getpid())
+    log.info("%s: reading %s (%d partitions), pid %d", group.name, settings.topic, len(partitions), os.getpid())
     with stop_on_signal() as stop:
         loop.run(stop, ends)
         interrupted = stop.is_set()
     engine.dispose()
-    log.info("%s: %s", group, "stopped, nothing is left half done" if interrupted else "caught up")
+    log.info("%s: %s", group.name, "stopped, nothing is left half done" if interrupted else "caught up")
     return INTERRUPTED if interrupted else 0
 
 

@@ -1,4 +1,4 @@
-"""``kafkajourney``: the stack, the demo, the doctor, the verification."""
+"""``kafkajourney``: the stack, the demo, the doctor, the verification, the dead letters."""
 
 import time
 
@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from consumers.groups import GROUPS
 from kafkajourney import database, demo, doctor, topics, verify
-from kafkajourney.command import INTERRUPTED, CommandGroup, settings_options, stop_on_signal
+from kafkajourney.command import INTERRUPTED, SETTINGS, CommandGroup, settings_options, stop_on_signal
 from kafkajourney.command import main as run
+from kafkajourney.dlq import dlq
 from kafkajourney.embedded.broker import PARTITION_LIMIT_MIB
 from kafkajourney.embedded.stack import addresses, embedded_stack, environment
 from kafkajourney.embedded.state import STATE_FOLDER
@@ -21,7 +23,6 @@ from schemas.catalogue import load
 from schemas.events import EVENT_TYPES
 
 console = Console(soft_wrap=True, highlight=False)
-ALL = ("bootstrap_servers", "schema_registry_url", "database_url", "topic")
 
 
 @click.group(cls=CommandGroup)
@@ -75,7 +76,7 @@ def up(settings: Settings, partitions: int) -> int:
 
 
 @kafkajourney.command(name="doctor")
-@settings_options(*ALL)
+@settings_options(*SETTINGS)
 def doctor_(settings: Settings) -> None:
     """Check broker, topic, registry, schemas, driver, database and revision; say what to do.
 
@@ -90,7 +91,7 @@ def doctor_(settings: Settings) -> None:
 
 
 @kafkajourney.command(name="verify")
-@settings_options(*ALL)
+@settings_options(*SETTINGS)
 def verify_(settings: Settings) -> None:
     """Compare the tables with the topic: missing, duplicate and unexpected events, order, every user's plays.
 
@@ -115,8 +116,11 @@ def topic_() -> None:
 @settings_options("bootstrap_servers", "topic")
 def create(settings: Settings, partitions: int, replication: int) -> None:
     """Create the topic and the groups' dead-letter topics, where they do not exist."""
-    for sentence in topics.create(settings, partitions, replication):
+    for sentence in topics.create(settings, list(GROUPS), partitions, replication):
         click.echo(sentence)
+
+
+kafkajourney.add_command(dlq)
 
 
 def _verified(settings: Settings) -> verify.Report:
@@ -129,7 +133,8 @@ def _print_report(report: verify.Report) -> None:
     """Print the report, the totals last; raise StopError where anything differs."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, number, meaning in (
-        ("set aside", report.set_aside, "records in the dead-letter topic"),
+        ("set aside", report.set_aside, "records that are dead letters: kafkajourney dlq list"),
+        ("lost", report.lost_letters, "records that were set aside and are not in the dead-letter topic"),
         ("lag", report.lag, "records that the group journey has not come to yet"),
         ("lag", report.plays_lag, "records that the group analytic has not come to yet"),
         ("dropped", report.dropped, "records that the topic keeps no more (retention), not checked"),

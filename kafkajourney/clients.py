@@ -5,7 +5,8 @@ unchanged; ``settings.PROMISED`` are refused there.
 """
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -14,6 +15,9 @@ from confluent_kafka.admin._metadata import TopicMetadata
 
 from kafkajourney.errors import StopError, TransientError
 from kafkajourney.settings import Settings
+
+READ_TIMEOUT = 30.0
+"""Seconds without a record that should be there before reading a topic is given up."""
 
 REACH_TIMEOUT = 5.0
 """Seconds to wait for an answer of the broker before it counts as unreachable."""
@@ -142,3 +146,26 @@ def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
     except KafkaException as error:
         raise TransientError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}") from error
     return low, high
+
+
+def records(reader: Consumer, topic: str, partition: int, low: int, high: int) -> Iterator[Any]:
+    """Yield the records of a partition from ``low`` to before ``high``; raise StopError where they do not come."""
+    if low >= high:
+        return
+    reader.assign([TopicPartition(topic, partition, low)])
+    deadline = time.monotonic() + READ_TIMEOUT
+    while True:
+        messages = reader.consume(1000, 0.1)
+        if messages:
+            deadline = time.monotonic() + READ_TIMEOUT
+        elif time.monotonic() > deadline:
+            raise StopError(f"The broker sends nothing of {topic} [{partition}] for {READ_TIMEOUT:.0f} s. Is it well?")
+        for message in messages:
+            offset, error = message.offset(), message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise StopError(f"{topic} [{partition}] cannot be read: {error.str()}.")
+            if offset is None or offset >= high or error is not None:
+                return
+            yield message
+            if offset == high - 1:
+                return

@@ -20,6 +20,9 @@ from kafkajourney.settings import DEFAULTS, ENVIRONMENT, load
 P = ParamSpec("P")
 R = TypeVar("R")
 
+SETTINGS = tuple(DEFAULTS)
+"""The names of all settings, for ``settings_options``."""
+
 INTERRUPTED = 130
 
 log = logging.getLogger("kafkajourney")

@@ -29,8 +29,10 @@ def engine(settings: Settings) -> Engine:
     Raises SettingsError where the driver is not installed.
     """
     url = _with_driver(make_url(settings.database_url))
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
     try:
-        made = create_engine(url, pool_pre_ping=False, pool_recycle=1800)
+        made = create_engine(url, connect_args=dialects.CONNECT_ARGUMENTS.get(url.get_backend_name(), {}))
     except ImportError as error:
         raise SettingsError(f"The driver for {settings.safe_database_url} is not installed ({error}).") from error
     except SQLAlchemyError as error:

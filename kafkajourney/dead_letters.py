@@ -1,11 +1,25 @@
-"""Dead letters: records that cannot be stored, kept byte for byte in ``<topic>.<group>.dlq`` with the reason."""
+"""Dead letters: records that cannot be stored.
+
+The record itself, byte for byte, is in the topic ``<topic>.<group>.dlq`` with the reason in its headers; it may be
+there more than once. That it was set aside is in the table ``dead_letters``, written in the same transaction as the
+progress, so that a replay stores it once.
+"""
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
+from sqlalchemy import Connection, select
 
+from kafkajourney import clients
 from kafkajourney.errors import RecordError, TransientError
+from kafkajourney.settings import Settings
+from kafkajourney.tables import dead_letters as table
+
+Place = tuple[int, int]
+"""Partition and offset of a record in the topic that it comes from."""
 
 PREFIX = "kafkajourney."
 CONFIRM_TIMEOUT = 30.0
@@ -68,3 +82,62 @@ class DeadLetterTopic:
     def _delivered(self, error: Any, _message: Any) -> None:
         if error is not None:
             self._failure = error.str()
+
+
+# --- looking at them --------------------------------------------------------------------------------------------
+
+
+class Noted(NamedTuple):
+    """A dead letter as the table has it; times are naive UTC."""
+
+    group: str
+    partition: int
+    offset: int
+    reason: str
+    set_aside_at: datetime
+    replayed_at: datetime | None
+
+
+class Selection(NamedTuple):
+    """Which dead letters of a topic are meant."""
+
+    group: str | None = None
+    reason: str | None = None
+    """A part of the reason, in any case."""
+    since: datetime | None = None
+    """Set aside at this time or later, naive UTC."""
+    place: Place | None = None
+    replayed: bool = False
+    """Whether those that were replayed are meant too."""
+
+
+def noted(connection: Connection, settings: Settings, selection: Selection) -> list[Noted]:
+    """Return the selected dead letters, oldest first."""
+    column = table.c
+    statement = select(
+        column.consumer_group, column.partition, column.offset, column.reason, column.set_aside_at, column.replayed_at
+    ).where(column.topic == settings.topic)
+    if selection.group is not None:
+        statement = statement.where(column.consumer_group == selection.group)
+    if selection.reason is not None:
+        statement = statement.where(column.reason.icontains(selection.reason, autoescape=True))
+    if selection.since is not None:
+        statement = statement.where(column.set_aside_at >= selection.since)
+    if selection.place is not None:
+        statement = statement.where(column.partition == selection.place[0], column.offset == selection.place[1])
+    if not selection.replayed:
+        statement = statement.where(column.replayed_at.is_(None))
+    ordered = statement.order_by(column.set_aside_at, column.consumer_group, column.partition, column.offset)
+    return [Noted(*row) for row in connection.execute(ordered)]
+
+
+def kept(reader: Consumer, settings: Settings, group: str) -> Iterator[tuple[Place, Any]]:
+    """Yield the messages of a group's dead-letter topic with the places that they come from."""
+    name = dead_letter_topic(settings.topic, group)
+    metadata = clients.topics(reader, settings).get(name)
+    for partition in metadata.partitions if metadata is not None else ():
+        low, high = clients.watermarks(reader, name, partition)
+        for message in clients.records(reader, name, partition, low, high):
+            header = dict(message.headers() or ())
+            if header.get(f"{PREFIX}topic") == settings.topic.encode():
+                yield (int(header[f"{PREFIX}partition"]), int(header[f"{PREFIX}offset"])), message

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Engine, case, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -39,19 +39,26 @@ def add_plays(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None
         connection.execute(_MSSQL_UPDATE_PLAYS, {"plays": plays})
         connection.execute(_MSSQL_INSERT_PLAYS, {"plays": plays})
         return
-    insert = sqlite.insert(video_plays)
-    later = text("max(video_plays.last_played_at, excluded.last_played_at)")
-    statement = insert.on_conflict_do_update(
-        index_elements=["user_id"],
-        set_={"plays": video_plays.c.plays + insert.excluded.plays, "last_played_at": later},
-    )
-    connection.execute(statement, list(rows))
+    known = video_plays.c
+    insert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(video_plays)
+    new = insert.excluded
+    later = case((new.last_played_at > known.last_played_at, new.last_played_at), else_=known.last_played_at)
+    changes = {"plays": known.plays + new.plays, "last_played_at": later}
+    connection.execute(insert.on_conflict_do_update(index_elements=["user_id"], set_=changes), list(rows))
 
 
 READ_ONLY = {"read_only": True}
 """Execution options of a connection that only reads, so that it waits for no writer."""
 
 # --- connections ------------------------------------------------------------------------------------------------
+
+
+CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
+    # Seconds. A server that cannot be reached must not hold a consumer up for as long as the system tries.
+    "mssql": {"timeout": 10},
+    "postgresql": {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+}
+"""What the drivers are told when they connect, by dialect."""
 
 
 def set_up(engine: Engine) -> None:
@@ -95,23 +102,33 @@ def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
         return TransientError(f"the database at {safe_url} does not answer: {error}")
     if not isinstance(error, DBAPIError):
         return StopError(f"The database at {safe_url} cannot be used: {error}")
-    reason = str(error.orig).strip()
+    reason = " ".join(str(error.orig).split())
     if isinstance(error, IntegrityError | DataError):
         return RefusedError(f"the database refuses the row: {reason}")
     if isinstance(error, ProgrammingError):
         return StopError(f"The database at {safe_url} refuses the statement: {reason}. Run: kafkajourney doctor")
-    state = str(error.orig.args[0]) if error.orig is not None and error.orig.args else ""
+    state = _sqlstate(error)
     if (
         error.connection_invalidated
         or state.startswith(_TRANSIENT_STATES)
         or any(s in reason for s in _SQLITE_TRANSIENT)
     ):
         return TransientError(f"the database at {safe_url} is away or busy: {reason}")
-    if state == "28000" or "Login failed" in reason:
+    if state.startswith("28") or "Login failed" in reason or "authentication failed" in reason:
         return StopError(f"The database at {safe_url} refuses the login: {reason}. Correct user and password.")
+    if state == "3D000" or ("database" in reason and "does not exist" in reason):
+        return StopError(f"There is no such database at {safe_url}: {reason}. Create it, or correct the URL.")
     if "no such table" in reason or "no such column" in reason or "readonly database" in reason:
         return StopError(f"The database at {safe_url} cannot be used: {reason}. Run: kafkajourney doctor")
     return TransientError(f"the database at {safe_url} failed: {reason}")
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    """Return the SQLSTATE: psycopg has it as an attribute, pyodbc as the first argument."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None and error.orig is not None and error.orig.args:
+        state = error.orig.args[0]
+    return str(state or "")
 
 
 # --- missing databases ------------------------------------------------------------------------------------------

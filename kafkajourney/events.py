@@ -50,6 +50,8 @@ class Record(NamedTuple):
     decoded: Decoded | None = None
     message: Any = None
     """The ``confluent_kafka.Message`` that it came as: what a dead letter keeps."""
+    reason: str | None = None
+    """Why it is set aside as a dead letter, where it is."""
 
 
 class Move(NamedTuple):

@@ -129,7 +129,7 @@ class ConsumeLoop:
             if len(records) == 1:
                 self._set_aside(records[0].message, refusal)
                 self._dead_letters.confirm()
-                self._commit([records[0]._replace(decoded=None)])
+                self._commit([records[0]._replace(decoded=None, reason=str(refusal))])
             else:
                 middle = len(records) // 2
                 self._write(records[:middle])
@@ -191,7 +191,7 @@ class ConsumeLoop:
             decoded = self._decode(message.value())
         except DecodeError as error:
             self._set_aside(message, error)
-            return place
+            return place._replace(reason=str(error))
         self._dead_in_a_row = 0
         return place._replace(decoded=decoded)
 

@@ -34,7 +34,7 @@ ENVIRONMENT = {name: f"KAFKAJOURNEY_{name.upper()}" for name in DEFAULTS}
 
 TOML_FILE = "kafkajourney.toml"
 
-DIALECTS = ("mssql", "sqlite")
+DIALECTS = ("mssql", "postgresql", "sqlite")
 
 PROMISED = {
     "enable.auto.offset.store": (

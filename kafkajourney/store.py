@@ -6,6 +6,7 @@ progress moves only from the offset that this consumer believes in.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +16,10 @@ from kafkajourney.dialects import READ_ONLY
 from kafkajourney.errors import FencedError
 from kafkajourney.events import Move, Record, utc_naive
 from kafkajourney.settings import Settings
-from kafkajourney.tables import consumer_progress
+from kafkajourney.tables import consumer_progress, dead_letters
+
+REASON_LENGTH = 1024
+"""Characters of a dead letter's reason that the table keeps; its headers have all of it."""
 
 Write = Callable[[Connection, Sequence[Record], datetime], None]
 """Writes a batch's events within the transaction; the time is now, naive UTC."""
@@ -27,6 +31,15 @@ _PARTITION = (
     & (_progress.partition == bindparam("number"))
 )
 _ADVANCE = update(consumer_progress).where(_PARTITION, _progress.next_offset == bindparam("expected"))
+
+_letter = dead_letters.c
+_REPLAYED = update(dead_letters).where(
+    _letter.consumer_group == bindparam("group"),
+    _letter.topic == bindparam("of"),
+    _letter.partition == bindparam("number"),
+    _letter.offset == bindparam("at"),
+    _letter.replayed_at.is_(None),
+)
 
 
 class Store:
@@ -83,18 +96,45 @@ class Store:
         return {partition: progress.get(partition, start) for partition, start in starts.items()}
 
     def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
-        """Store the records' events and advance the progress, all or nothing.
+        """Store the records' events, note those that are set aside and advance the progress, all or nothing.
 
         Raises FencedError where another consumer moved the progress, RefusedError where the database refuses a row.
         """
         now = utc_naive(self._now())
         events = [record for record in records if record.decoded is not None]
+        set_aside = [self._dead_letter(record, now) for record in records if record.reason is not None]
         with sorted_errors(self._settings), self._engine.begin() as connection:
             # The fence comes first: its row lock makes a zombie wait, then fail before it writes anything.
             for partition, move in sorted(moves.items()):
                 self._advance(connection, partition, move, now)
+            if set_aside:
+                connection.execute(insert(dead_letters), set_aside)
             if events:
                 self._write(connection, events, now)
+
+    def replay(self, record: Record) -> bool:
+        """Store the event of a record that was set aside; return False where that was done before, or never was aside.
+
+        Raises RefusedError where the database refuses the row.
+        """
+        now = utc_naive(self._now())
+        place = {"group": self._group, "of": record.topic, "number": record.partition, "at": record.offset}
+        with sorted_errors(self._settings), self._engine.begin() as connection:
+            if connection.execute(_REPLAYED.values(replayed_at=now), place).rowcount != 1:
+                return False
+            if record.decoded is not None:
+                self._write(connection, [record], now)
+        return True
+
+    def _dead_letter(self, record: Record, now: datetime) -> dict[str, Any]:
+        return {
+            "consumer_group": self._group,
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "reason": (record.reason or "")[:REASON_LENGTH],
+            "set_aside_at": now,
+        }
 
     def _advance(self, connection: Connection, partition: int, move: Move, now: datetime) -> None:
         moved = connection.execute(

@@ -13,13 +13,21 @@ from sqlalchemy import (
     Unicode,
     UnicodeText,
 )
-from sqlalchemy.dialects import mssql
+from sqlalchemy.dialects import mssql, postgresql
 
 metadata = MetaData()
 
 # DATETIME2(3) in UTC; a naive datetime of UTC on the Python side, everywhere.
-UtcMillis = DateTime().with_variant(mssql.DATETIME2(3), "mssql")  # type: ignore[no-untyped-call]
-Guid = String(36).with_variant(mssql.UNIQUEIDENTIFIER(as_uuid=False), "mssql")
+UtcMillis = (
+    DateTime()
+    .with_variant(mssql.DATETIME2(3), "mssql")  # type: ignore[no-untyped-call]
+    .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+)
+Guid = (
+    String(36)
+    .with_variant(mssql.UNIQUEIDENTIFIER(as_uuid=False), "mssql")
+    .with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+)
 # SQL Server compares text by its collation, by default without regard to case: two users must not become one.
 UserId = Unicode(128).with_variant(Unicode(128, collation="Latin1_General_100_BIN2"), "mssql")
 TopicName = String(249)  # Kafka's limit; letters, digits, '.', '_' and '-' only
@@ -52,6 +60,19 @@ video_plays = Table(
     Column("plays", BigInteger, nullable=False),
     Column("last_played_at", UtcMillis, nullable=False),
     PrimaryKeyConstraint("user_id", name="pk_video_plays"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("consumer_group", String(255)),
+    Column("topic", TopicName),
+    Column("partition", Integer, autoincrement=False),
+    Column("offset", BigInteger, autoincrement=False),
+    Column("reason", Unicode(1024), nullable=False),
+    Column("set_aside_at", UtcMillis, nullable=False),
+    Column("replayed_at", UtcMillis),
+    PrimaryKeyConstraint("consumer_group", "topic", "partition", "offset", name="pk_dead_letters"),
 )
 
 consumer_progress = Table(

@@ -1,5 +1,6 @@
 """Creating the topic and the groups' dead-letter topics."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException
@@ -11,19 +12,18 @@ from kafkajourney.dead_letters import dead_letter_topic
 from kafkajourney.errors import StopError
 from kafkajourney.settings import Settings
 
-GROUPS = ("journey", "analytic")
 BROKER_DEFAULT = -1
 
 
-def create(settings: Settings, partitions: int, replication: int) -> list[str]:
-    """Create what is missing of the topic and its dead-letter topics; return a sentence about each.
+def create(settings: Settings, groups: Sequence[str], partitions: int, replication: int) -> list[str]:
+    """Create what is missing of the topic and the groups' dead-letter topics; return a sentence about each.
 
     ``replication`` is the number of copies, -1 the broker's default. Raises StopError where the broker refuses, or
     where the topic exists with fewer partitions than asked for.
     """
     admin = clients.admin(settings)
     existing = clients.topics(admin, settings)
-    wanted = {settings.topic: partitions} | {dead_letter_topic(settings.topic, group): 1 for group in GROUPS}
+    wanted = {settings.topic: partitions} | {dead_letter_topic(settings.topic, group): 1 for group in groups}
     sentences = []
     for name, number in wanted.items():
         found = existing.get(name)

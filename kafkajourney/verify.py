@@ -3,19 +3,18 @@
 Topic and table are read side by side in the order of their offsets, so that memory does not grow with their size.
 """
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer
 from sqlalchemy import Connection, Engine, func, select
 
-from kafkajourney import clients, database
-from kafkajourney.dead_letters import PREFIX, dead_letter_topic
+from kafkajourney import clients, database, dead_letters
+from kafkajourney.dead_letters import Place
 from kafkajourney.dialects import READ_ONLY
-from kafkajourney.errors import DecodeError, StopError
+from kafkajourney.errors import DecodeError
 from kafkajourney.events import Decoded, utc_naive
 from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
@@ -25,7 +24,6 @@ JOURNEY = "journey"
 ANALYTIC = "analytic"
 COUNTED = "VideoPlayed"
 SHOWN = 5
-READ_TIMEOUT = 30.0
 
 _row = journey_events.c
 
@@ -48,7 +46,9 @@ class Report:
     lag: int = 0
     """Records that the journey group has not come to yet."""
     set_aside: int = 0
-    """Records that are dead letters of the journey group."""
+    """Records that are dead letters of the journey group, not replayed."""
+    lost_letters: int = 0
+    """Records that were set aside and are not in the dead-letter topic."""
     missing: int = 0
     """Records before the group's progress that are in no table and no dead letter."""
     out_of_order: int = 0
@@ -73,7 +73,9 @@ class Report:
     @property
     def differs(self) -> bool:
         """Whether anything is not as it should be, or not yet."""
-        wrong = self.missing + self.out_of_order + self.unexpected + self.duplicates + self.wrong_totals
+        wrong = (
+            self.missing + self.lost_letters + self.out_of_order + self.unexpected + self.duplicates + self.wrong_totals
+        )
         return bool(wrong + self.lag + self.plays_lag)
 
     def tell(self, sentence: str) -> None:
@@ -105,9 +107,9 @@ class Verifier:
         reader = clients.reader(self._settings)
         try:
             partitions = clients.partitions_of(reader, self._settings)
-            dead = {group: self._dead_letters(reader, group) for group in (JOURNEY, ANALYTIC)}
             with database.reached(self._settings), self._engine.connect() as plain:
                 connection = plain.execution_options(**READ_ONLY)
+                dead = {group: self._set_aside(reader, connection, group) for group in (JOURNEY, ANALYTIC)}
                 for partition in partitions:
                     self._compare(reader, connection, partition, dead)
                 self._count_rows_elsewhere(connection, partitions)
@@ -124,7 +126,7 @@ class Verifier:
         reader: Consumer,
         connection: Connection,
         partition: int,
-        dead: Mapping[str, set[tuple[int, int]]],
+        dead: Mapping[str, set[Place]],
     ) -> None:
         topic = self._settings.topic
         low, high = clients.watermarks(reader, topic, partition)
@@ -132,7 +134,7 @@ class Verifier:
         progress = {group: self._progress(connection, group, partition) for group in dead}
         rows = self._rows(partition, low)
         row = next(rows, None)
-        for message in _messages(reader, topic, partition, low, high):
+        for message in clients.records(reader, topic, partition, low, high):
             offset = message.offset()
             while row is not None and row.offset < offset:
                 self._unexpected(connection, partition, row)
@@ -248,41 +250,17 @@ class Verifier:
 
     # --- dead letters ---------------------------------------------------------------------------------------------
 
-    def _dead_letters(self, reader: Consumer, group: str) -> set[tuple[int, int]]:
-        """Return the places (partition, offset) that the group has set aside."""
-        topic = dead_letter_topic(self._settings.topic, group)
-        metadata = clients.topics(reader, self._settings).get(topic)
-        places: set[tuple[int, int]] = set()
-        for partition in metadata.partitions if metadata is not None else ():
-            low, high = clients.watermarks(reader, topic, partition)
-            for message in _messages(reader, topic, partition, low, high):
-                header = dict(message.headers() or ())
-                if header.get(f"{PREFIX}topic") == self._settings.topic.encode():
-                    places.add((int(header[f"{PREFIX}partition"]), int(header[f"{PREFIX}offset"])))
+    def _set_aside(self, reader: Consumer, connection: Connection, group: str) -> set[Place]:
+        """Return the places that the group has set aside and not replayed; tell of those whose bytes are lost."""
+        noted = set(dead_letters.noted(connection, self._settings, dead_letters.Selection(group)))
+        places = {(letter.partition, letter.offset) for letter in noted}
+        kept = {place for place, _message in dead_letters.kept(reader, self._settings, group)} if places else set()
+        for partition, offset in sorted(places - kept):
+            self._report.lost_letters += 1
+            self._report.tell(
+                f"lost: [{partition}] {offset} was set aside by {group}, but is not in its dead-letter topic"
+            )
         return places
-
-
-def _messages(reader: Consumer, topic: str, partition: int, low: int, high: int) -> Iterator[Any]:
-    """Yield the records of a partition from ``low`` to before ``high``."""
-    if low >= high:
-        return
-    reader.assign([TopicPartition(topic, partition, low)])
-    deadline = time.monotonic() + READ_TIMEOUT
-    while True:
-        messages = reader.consume(1000, 0.1)
-        if messages:
-            deadline = time.monotonic() + READ_TIMEOUT
-        elif time.monotonic() > deadline:
-            raise StopError(f"The broker sends nothing of {topic} [{partition}] for {READ_TIMEOUT:.0f} s. Is it well?")
-        for message in messages:
-            offset, error = message.offset(), message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise StopError(f"{topic} [{partition}] cannot be read: {error.str()}.")
-            if offset is None or offset >= high or error is not None:
-                return
-            yield message
-            if offset == high - 1:
-                return
 
 
 def _shown(total: Plays | None) -> str:

@@ -25,10 +25,11 @@ LAYERS = {
     "adapters": """
         kafkajourney.tables kafkajourney.dialects kafkajourney.database kafkajourney.store kafkajourney.clients
         kafkajourney.registry kafkajourney.serde kafkajourney.dead_letters kafkajourney.topics schemas.register
-        producer.publish producer.display kafkajourney.embedded.broker kafkajourney.embedded.registry
+        producer.publish producer.display
+        kafkajourney.replay consumers.groups kafkajourney.embedded.broker kafkajourney.embedded.registry
         kafkajourney.embedded.stack""",
     "commands": """
-        kafkajourney.command kafkajourney.verify kafkajourney.doctor kafkajourney.demo kafkajourney.cli
+        kafkajourney.command kafkajourney.verify kafkajourney.doctor kafkajourney.demo kafkajourney.dlq kafkajourney.cli
         kafkajourney.__main__ consumers.command consumers.journey.__main__ consumers.analytic.__main__
         producer.__main__ schemas.__main__ migrations.__main__ migrations.env""",
 }

@@ -1,4 +1,4 @@
-"""The first three tables.
+"""The first tables.
 
 Revision ID: 0001
 Revises:
@@ -6,7 +6,7 @@ Revises:
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mssql
+from sqlalchemy.dialects import mssql, postgresql
 
 revision = "0001"
 down_revision = None
@@ -14,8 +14,12 @@ branch_labels = None
 depends_on = None
 
 # Written out and not taken from kafkajourney.tables: a migration stays as it was when the tables move on.
-UTC_MILLIS = sa.DateTime().with_variant(mssql.DATETIME2(3), "mssql")  # type: ignore[no-untyped-call]
-GUID = sa.String(36).with_variant(mssql.UNIQUEIDENTIFIER(), "mssql")
+UTC_MILLIS = (
+    sa.DateTime()
+    .with_variant(mssql.DATETIME2(3), "mssql")  # type: ignore[no-untyped-call]
+    .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+)
+GUID = sa.String(36).with_variant(mssql.UNIQUEIDENTIFIER(), "mssql").with_variant(postgresql.UUID(), "postgresql")
 USER_ID = sa.Unicode(128).with_variant(sa.Unicode(128, collation="Latin1_General_100_BIN2"), "mssql")
 JSON_TEXT = sa.UnicodeText().with_variant(mssql.NVARCHAR(), "mssql")
 
@@ -53,9 +57,21 @@ def upgrade() -> None:
         sa.Column("updated_at", UTC_MILLIS, nullable=False),
         sa.PrimaryKeyConstraint("consumer_group", "topic", "partition", name="pk_consumer_progress"),
     )
+    op.create_table(
+        "dead_letters",
+        sa.Column("consumer_group", sa.String(255), nullable=False),
+        sa.Column("topic", sa.String(249), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("reason", sa.Unicode(1024), nullable=False),
+        sa.Column("set_aside_at", UTC_MILLIS, nullable=False),
+        sa.Column("replayed_at", UTC_MILLIS, nullable=True),
+        sa.PrimaryKeyConstraint("consumer_group", "topic", "partition", "offset", name="pk_dead_letters"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("dead_letters")
     op.drop_table("consumer_progress")
     op.drop_table("video_plays")
     op.drop_table("journey_events")
