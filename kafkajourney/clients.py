@@ -7,14 +7,16 @@ unchanged; ``settings.PROMISED`` are refused there.
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import TopicMetadata
 
-from kafkajourney.errors import StopError, TransientError
-from kafkajourney.settings import Settings
+from kafkajourney.errors import SettingsError, StopError, TransientError
+from kafkajourney.settings import TOML_FILE, Settings
+
+C = TypeVar("C")
 
 READ_TIMEOUT = 30.0
 """Seconds without a record that should be there before reading a topic is given up."""
@@ -46,7 +48,8 @@ PRODUCER_ONLY = (
 
 def consumer(settings: Settings, group: str) -> Consumer:
     """Return a consumer of this group that stores no offset by itself and starts where it is told."""
-    return Consumer(
+    return _made(
+        Consumer,
         _properties(settings, PRODUCER_ONLY, {"group.protocol": "consumer"})
         | {
             "group.id": group,
@@ -57,36 +60,46 @@ def consumer(settings: Settings, group: str) -> Consumer:
             # The start comes from the database; where the topic has it no more, that is an error, not a jump.
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
-        }
+        },
     )
 
 
 def reader(settings: Settings) -> Consumer:
     """Return a consumer that only looks: it joins no group and commits nothing."""
-    return Consumer(
+    return _made(
+        Consumer,
         _properties(settings, (*PRODUCER_ONLY, "group.", "partition.assignment."), {})
         # A fetch that waits for records at one partition's end would hold up the next partition.
         | {"fetch.wait.max.ms": 10, "enable.partition.eof": True}
-        | {"group.id": "kafkajourney-reader", "enable.auto.commit": False}
+        | {"group.id": "kafkajourney-reader", "enable.auto.commit": False},
     )
 
 
 def producer(settings: Settings) -> Producer:
     """Return an idempotent producer: retries neither double nor reorder."""
-    return Producer(
+    return _made(
+        Producer,
         # Java's partitioner, so that a user's events meet in one partition whatever client produced them.
         _properties(
             settings,
             CONSUMER_ONLY,
             {"partitioner": "murmur2_random", "compression.type": "lz4", "linger.ms": 20},
         )
-        | {"enable.idempotence": True, "acks": "all"}
+        | {"enable.idempotence": True, "acks": "all"},
     )
 
 
 def admin(settings: Settings) -> AdminClient:
     """Return a client for topics and groups."""
-    return AdminClient(_properties(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), {}))
+    return _made(AdminClient, _properties(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), {}))
+
+
+def _made(client: Callable[[dict[str, Any]], C], properties: dict[str, Any]) -> C:
+    """Return a client with these properties; raise SettingsError where librdkafka refuses one."""
+    try:
+        return client(properties)
+    except KafkaException as error:
+        raise SettingsError(f"{TOML_FILE}: [kafka] is refused: {error.args[0].str()}") from error
 
 
 def _properties(settings: Settings, foreign: tuple[str, ...], defaults: dict[str, Any]) -> dict[str, Any]:

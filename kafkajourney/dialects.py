@@ -1,6 +1,7 @@
 """All SQL and all classification of errors that depends on the database's dialect."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,13 +88,33 @@ def _sqlite_begin(connection: Connection) -> None:
 # SQLSTATE classes and states of an outage or a conflict, as ODBC and the SQL standard have them: connection
 # (08), transaction rollback such as a deadlock (40), insufficient resources (53), intervention (57), timeouts (HYT).
 _TRANSIENT_STATES = ("08", "40", "53", "57", "HYT")
-_SQLITE_TRANSIENT = (
-    "locked",
-    "busy",
-    "disk I/O error",
-    "database or disk is full",
-    "unable to open database file",
-)
+# SQL Server's numbers, where the state says too little: memory (701, 802), database offline (942), locks (1204),
+# deadlock (1205), lock timeout (1222), snapshot conflict (3960), log full (9002), Azure's throttling and failover.
+# https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
+_TRANSIENT_NUMBERS = {
+    701,
+    802,
+    942,
+    1204,
+    1205,
+    1222,
+    3960,
+    9002,
+    10928,
+    10929,
+    40197,
+    40501,
+    40613,
+    49918,
+    49919,
+    49920,
+}
+# Conversion (220, 241, 242, 245, 8114, 8115), null (515), constraint (547), duplicate key (2601, 2627), too long
+# (2628, 8152).
+_REFUSED_NUMBERS = {220, 241, 242, 245, 515, 547, 2601, 2627, 2628, 8114, 8115, 8152}
+_TRANSIENT_WORDS = ("locked", "busy", "disk I/O error", "database or disk is full", "unable to open database file")
+_REFUSED_WORDS = ("binding parameter", "cannot adapt type", "HY105")  # a value that the driver has no form for
+_WRONG_WORDS = ("no such table", "no such column", "no column named", "readonly database", "file is not a database")
 
 
 def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
@@ -102,25 +123,24 @@ def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
         return TransientError(f"the database at {safe_url} does not answer: {error}")
     if not isinstance(error, DBAPIError):
         return StopError(f"The database at {safe_url} cannot be used: {error}")
-    reason = " ".join(str(error.orig).split())
-    if isinstance(error, IntegrityError | DataError):
+    reason, state = " ".join(str(error.orig).split()), _sqlstate(error)
+    numbers = {int(number) for number in re.findall(r"\((\d{3,5})\)", reason)}
+    if isinstance(error, IntegrityError | DataError) or numbers & _REFUSED_NUMBERS or _has(reason, _REFUSED_WORDS):
         return RefusedError(f"the database refuses the row: {reason}")
-    if isinstance(error, ProgrammingError):
-        return StopError(f"The database at {safe_url} refuses the statement: {reason}. Run: kafkajourney doctor")
-    state = _sqlstate(error)
-    if (
-        error.connection_invalidated
-        or state.startswith(_TRANSIENT_STATES)
-        or any(s in reason for s in _SQLITE_TRANSIENT)
-    ):
+    transient = state.startswith(_TRANSIENT_STATES) or numbers & _TRANSIENT_NUMBERS or _has(reason, _TRANSIENT_WORDS)
+    if error.connection_invalidated or transient:
         return TransientError(f"the database at {safe_url} is away or busy: {reason}")
-    if state.startswith("28") or "Login failed" in reason or "authentication failed" in reason:
+    if state.startswith("28") or _has(reason, ("Login failed", "authentication failed")):
         return StopError(f"The database at {safe_url} refuses the login: {reason}. Correct user and password.")
     if state == "3D000" or ("database" in reason and "does not exist" in reason):
         return StopError(f"There is no such database at {safe_url}: {reason}. Create it, or correct the URL.")
-    if "no such table" in reason or "no such column" in reason or "readonly database" in reason:
+    if isinstance(error, ProgrammingError) or _has(reason, _WRONG_WORDS):
         return StopError(f"The database at {safe_url} cannot be used: {reason}. Run: kafkajourney doctor")
     return TransientError(f"the database at {safe_url} failed: {reason}")
+
+
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text for word in words)
 
 
 def _sqlstate(error: DBAPIError) -> str:

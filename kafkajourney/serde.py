@@ -31,7 +31,8 @@ _SHOWN = 200
 class Encoder:
     """From an event of a generated class to bytes, by confluent-kafka's AvroSerializer.
 
-    Schemas are only looked up, never registered: what producers write was registered in deployment.
+    Schemas are only looked up, never registered: what producers write was registered in deployment. That the values
+    fit the classes is up to whoever makes the events: Avro's writer takes some that do not.
     """
 
     def __init__(self, registry: Registry, catalogue: Catalogue, topic: str) -> None:
@@ -97,7 +98,7 @@ class Decoder:
         self._classes = classes
         self._definitions = {t.subject: t.newest.definition for t in catalogue.values()}
         self._wanted = wanted
-        self._readings: dict[int, list[_Reading | None]] = {}
+        self._readings: dict[int, list[_Reading | DecodeError | None]] = {}
 
     def __call__(self, value: bytes | None) -> Decoded | None:
         """Return the event in these bytes, None where its type is not wanted.
@@ -115,19 +116,21 @@ class Decoder:
         body.seek(HEADER.size)
         readings = self._readings.get(schema_id) or self._prepare(schema_id)
         reading = readings[0] if len(readings) == 1 else _branch(body, readings)
+        if isinstance(reading, DecodeError):
+            raise reading
         return None if reading is None else _read(reading, body, len(value))
 
-    def _prepare(self, schema_id: int) -> list[_Reading | None]:
+    def _prepare(self, schema_id: int) -> list[_Reading | DecodeError | None]:
         """Return the ways to read records of this id: one, or one for each branch where it is a union."""
+        named: dict[str, Any] = {}
         try:
             schema = self._registry.schema(schema_id)
+            self._collect(schema, named)
         except NotRegisteredError as error:
             raise DecodeError(f"schema id {schema_id} is not in the registry: {error}") from error
         if schema.schema_type not in (None, "AVRO"):
             raise DecodeError(f"schema id {schema_id} is of type {schema.schema_type}, not AVRO")
         try:
-            named: dict[str, Any] = {}
-            self._collect(schema, named)
             definition = json.loads(schema.schema_str or "null")
             branches = definition if isinstance(definition, list) else [definition]
             readings = [self._reading(branch, named, schema_id) for branch in branches]
@@ -144,19 +147,20 @@ class Decoder:
             if reference.name not in named:
                 parse_schema(json.loads(referenced.schema_str or "null"), named_schemas=named)
 
-    def _reading(self, branch: Any, named: dict[str, Any], schema_id: int) -> _Reading | None:
+    def _reading(self, branch: Any, named: dict[str, Any], schema_id: int) -> _Reading | DecodeError | None:
+        """Return how to read records of one type, None where it is not wanted, the reason where it is no event."""
         writer = named[branch] if isinstance(branch, str) and branch in named else branch
         if not isinstance(writer, dict) or writer.get("type") != "record":
-            raise DecodeError(f"schema id {schema_id} is no record but {_shown(branch)}")
+            return DecodeError(f"schema id {schema_id} is no record but {_shown(branch)}")
         parsed: Any = parse_schema(writer, named_schemas=dict(named)) if writer is branch else writer
         full_name, fields = parsed["name"], {field["name"] for field in parsed["fields"]}
         event_type = full_name.rpartition(".")[2]
-        if self._wanted is not None and event_type not in self._wanted:
-            return None
         event_class = self._classes.get(full_name)
+        if self._wanted is not None and (event_type not in self._wanted or event_class is None):
+            return None
         if event_class is None:
             if missing := [name for name in COMMON_FIELDS if name not in fields]:
-                raise DecodeError(f"{full_name} is no event: it has no {', '.join(missing)}")
+                return DecodeError(f"{full_name} is no event: it has no {', '.join(missing)}")
             return _Reading(event_type, parsed, None, UnknownEvent, frozenset(fields - set(COMMON_FIELDS)))
         known = self._definitions[full_name]
         reader = None if _canonical(parsed) == _canonical(known) else parse_schema(known)
@@ -174,6 +178,8 @@ def _read(reading: _Reading, body: io.BytesIO, end: int) -> Decoded:
         event = _typed(reading.make(**fields))
     except DecodeError:
         raise
+    except (EOFError, IndexError) as error:
+        raise DecodeError(f"truncated: the body ends before the {reading.event_type} does") from error
     except Exception as error:  # fastavro raises whatever its parts raise: EOFError, IndexError, OverflowError, ...
         raise DecodeError(
             f"the body is no valid {reading.event_type}: {type(error).__name__} {_shown(str(error))}"
@@ -187,6 +193,8 @@ def _typed(event: Event) -> Event:
         event.event_id = UUID(event.event_id)
     if not isinstance(event.occurred_at, datetime):
         raise DecodeError(f"occurred_at {_shown(event.occurred_at)} is no timestamp-millis")
+    if not (isinstance(event.user_id, str) and isinstance(event.session_id, str) and isinstance(event.page_url, str)):
+        raise DecodeError("user_id, session_id and page_url have to be strings")
     return event
 
 
@@ -199,7 +207,7 @@ def _extras(reading: _Reading, fields: dict[str, Any], body: io.BytesIO, start: 
     return {name: written[name] for name in reading.extras}
 
 
-def _branch(body: io.BytesIO, readings: list[_Reading | None]) -> _Reading | None:
+def _branch(body: io.BytesIO, readings: list[_Reading | DecodeError | None]) -> _Reading | DecodeError | None:
     """Return how to read the branch of a union that the body begins with."""
     try:
         index: Any = schemaless_reader(body, "long", None)

@@ -7,7 +7,7 @@ folder, the running embedded stack of this folder, the default.
 import re
 import tomllib
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,13 @@ PROMISED = {
 }
 """Kafka properties that the delivery promise stands on: the value, and why it cannot be another."""
 
+ALIASES = {
+    "metadata.broker.list": "bootstrap.servers",
+    "request.required.acks": "acks",
+    "auto.commit.enable": "enable.auto.commit",
+}
+"""librdkafka's other names of properties that are refused."""
+
 OWN_PROPERTIES = {
     "bootstrap.servers": "set it as bootstrap_servers (KAFKAJOURNEY_BOOTSTRAP_SERVERS) instead",
     "group.id": "the groups are named journey and analytic",
@@ -72,14 +79,15 @@ class Settings:
 
     @property
     def safe_database_url(self) -> str:
-        """Return the database URL with its password masked."""
-        text = make_url(self.database_url).render_as_string(hide_password=True)
-        return re.sub(r"(?i)((?:pwd|password)(?:=|%3D))[^&;%]+", r"\1***", text)
+        """Return the database URL with its passwords masked."""
+        url = make_url(self.database_url)
+        masked = {name: _masked(name, str(value)) for name, value in url.query.items()}
+        return url.set(query=masked).render_as_string(hide_password=True).replace("%2A", "*")
 
     @property
     def safe_schema_registry_url(self) -> str:
-        """Return the registry's URL without user and password."""
-        return re.sub(r"//[^/@]*@", "//***@", self.schema_registry_url)
+        """Return the registry's URL, or URLs with commas between them, without user and password."""
+        return ",".join(re.sub(r"^(\w+://)?.*@", r"\1***@", url) for url in self.schema_registry_url.split(","))
 
 
 def load(options: Mapping[str, str | None], environ: Mapping[str, str], folder: Path) -> Settings:
@@ -92,7 +100,7 @@ def load(options: Mapping[str, str | None], environ: Mapping[str, str], folder: 
     layers: list[Mapping[str, Any]] = [
         {name: value for name, value in options.items() if value is not None},
         _from_variables(environ),
-        _from_variables(dotenv_values(folder / ".env")),
+        _from_variables(_read_dotenv(folder / ".env")),
         {name: value for name, value in toml.items() if name in DEFAULTS},
         stack,
         DEFAULTS,
@@ -100,8 +108,8 @@ def load(options: Mapping[str, str | None], environ: Mapping[str, str], folder: 
     values: Mapping[str, Any] = ChainMap(*layers)  # type: ignore[arg-type] # ChainMap asks for mutable maps, only to write
     settings = Settings(
         **{name: str(values[name]) for name in DEFAULTS},
-        kafka={name: _property_text(value) for name, value in toml.get("kafka", {}).items()},
-        schema_registry=toml.get("schema_registry", {}),
+        kafka={ALIASES.get(name, name): _property_text(value) for name, value in _flat(toml.get("kafka", {}))},
+        schema_registry=dict(_flat(toml.get("schema_registry", {}))),
         embedded=values["bootstrap_servers"] == stack.get("bootstrap_servers"),
     )
     _validate(settings)
@@ -110,6 +118,13 @@ def load(options: Mapping[str, str | None], environ: Mapping[str, str], folder: 
 
 def _from_variables(variables: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, key in ENVIRONMENT.items() if (value := variables.get(key))}
+
+
+def _read_dotenv(path: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}. Correct it, or remove it.") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -128,6 +143,22 @@ def _read_toml(path: Path) -> dict[str, Any]:
     return content
 
 
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the properties of a table by their dotted names: TOML nests them where they are written without quotes."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _masked(name: str, value: str) -> str:
+    """Return a part of a database URL's query without the password that it is or has (an ODBC connection string)."""
+    if name.lower() in ("pwd", "password"):
+        return "***"
+    return re.sub(r"(?i)\b(pwd|password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", r"\1=***", value)
+
+
 def _property_text(value: object) -> str:
     """Return a TOML value as librdkafka writes it: booleans are ``true`` and ``false``."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -135,17 +166,29 @@ def _property_text(value: object) -> str:
 
 def _validate(settings: Settings) -> None:
     for server in settings.bootstrap_servers.split(","):
-        if not re.fullmatch(r"\s*(\w+://)?[^\s:/]+(:\d{1,5})?\s*|\s*(\w+://)?\[[0-9a-fA-F:]+\](:\d{1,5})?\s*", server):
+        address = re.sub(r"^\w+://", "", server.strip())
+        if not re.fullmatch(r"([^\s:/]+|\[[0-9a-fA-F:]+\])(:\d+)?", address) or not _is_url(f"kafka://{address}"):
             raise SettingsError(f"Kafka address {server.strip()!r} is malformed. Write host:port, several with commas.")
     for url in settings.schema_registry_url.split(","):
-        if urlsplit(url.strip()).scheme not in ("http", "https") or not urlsplit(url.strip()).hostname:
+        if not url.strip().startswith(("http://", "https://")) or not _is_url(url.strip()):
             raise SettingsError(
                 f"Registry URL {settings.safe_schema_registry_url!r} is malformed. Write http://host:port or https://..."
             )
+    if "url" in settings.schema_registry:
+        raise SettingsError(f"{TOML_FILE}: [schema_registry] url is refused: set it as schema_registry_url instead.")
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", settings.topic) or settings.topic in (".", ".."):
         raise SettingsError(f"Topic {settings.topic!r} is no topic name: up to 249 letters, digits, '.', '_' and '-'.")
     _validate_database_url(settings.database_url)
     _validate_kafka(settings.kafka)
+
+
+def _is_url(text: str) -> bool:
+    """Whether the text is a URL with a host and, if any, a port that exists."""
+    try:
+        url = urlsplit(text)
+        return bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        return False
 
 
 def _validate_database_url(text: str) -> None:

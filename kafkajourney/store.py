@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from kafkajourney.database import sorted_errors
@@ -19,7 +19,7 @@ from kafkajourney.settings import Settings
 from kafkajourney.tables import consumer_progress, dead_letters
 
 REASON_LENGTH = 1024
-"""Characters of a dead letter's reason that the table keeps; its headers have all of it."""
+"""UTF-16 units (as NVARCHAR counts) of a dead letter's reason that the table keeps; its headers have all of it."""
 
 Write = Callable[[Connection, Sequence[Record], datetime], None]
 """Writes a batch's events within the transaction; the time is now, naive UTC."""
@@ -40,6 +40,9 @@ _REPLAYED = update(dead_letters).where(
     _letter.offset == bindparam("at"),
     _letter.replayed_at.is_(None),
 )
+
+# The parameters of the row that is inserted next.
+_FORGET = delete(dead_letters).where(*(column == bindparam(column.name) for column in dead_letters.primary_key))
 
 
 class Store:
@@ -108,6 +111,8 @@ class Store:
             for partition, move in sorted(moves.items()):
                 self._advance(connection, partition, move, now)
             if set_aside:
+                # Whoever sets the progress back by hand sets records aside again.
+                connection.execute(_FORGET, set_aside)
                 connection.execute(insert(dead_letters), set_aside)
             if events:
                 self._write(connection, events, now)
@@ -132,7 +137,7 @@ class Store:
             "topic": record.topic,
             "partition": record.partition,
             "offset": record.offset,
-            "reason": (record.reason or "")[:REASON_LENGTH],
+            "reason": _bounded(record.reason or ""),
             "set_aside_at": now,
         }
 
@@ -151,3 +156,9 @@ class Store:
                 f"the progress of {self._settings.topic} [{partition}] in group {self._group} is no longer "
                 f"{move.expected}: another consumer moved it, and nothing was written"
             )
+
+
+def _bounded(reason: str) -> str:
+    """Return a reason that every database takes: not too long, and without characters that PostgreSQL refuses."""
+    units = reason.replace("\0", "\\0").encode("utf-16-le", "replace")
+    return units[: 2 * REASON_LENGTH].decode("utf-16-le", "ignore")

@@ -16,6 +16,6 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
-    context.configure(connection=config.attributes["connection"], target_metadata=metadata, compare_type=False)
+    context.configure(connection=config.attributes["connection"], target_metadata=metadata, compare_type=True)
     with context.begin_transaction():
         context.run_migrations()

@@ -5,14 +5,12 @@ Where a registry judges otherwise, ``OTHERWISE`` says so and why; such a case is
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from kafkajourney.embedded.registry import RegistryServer
-from schemas.compatibility import findings, parse
 from tests.stack import Missing
 from tests.stack.registry import Registry as RealRegistry
 
@@ -71,7 +69,11 @@ CHANGES: dict[str, tuple[Json, Json, tuple[bool, bool]]] = {
         record(A, field("b", ["null", "int"], default=None)),
         BOTH,
     ),
-    "add a field that may be null, without a default": (record(A), record(A, field("b", ["null", "int"])), OLD_READS_NEW),
+    "add a field that may be null, without a default": (
+        record(A),
+        record(A, field("b", ["null", "int"])),
+        OLD_READS_NEW,
+    ),
     "remove a field with a default": (record(A, field("b", default=1)), record(A), BOTH),
     "remove a field without a default": (record(A, B), record(A), NEW_READS_OLD),
     "give a field a default": (record(A), record(field("a", default=1)), BOTH),

@@ -6,6 +6,7 @@ it runs. The lock, not the file, says whether the stack is alive: the system dro
 
 import fcntl
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from kafkajourney.errors import StopError
 
 STATE_FOLDER = Path(".kafkajourney")
 """Where the stack of a folder keeps its state, below that folder."""
+
+PATIENCE = 0.5
+"""Seconds to wait for the lock."""
 
 
 def running_stack(folder: Path) -> dict[str, str] | None:
@@ -36,7 +40,7 @@ def claimed(folder: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "stack.json").open("a+", encoding="utf-8") as file:
-        if not _lock(file.fileno(), fcntl.LOCK_EX):
+        if not _lock_patiently(file.fileno()):
             raise StopError(
                 f"An embedded stack already runs (its state is in {folder}). Use it, or end it with Ctrl-C."
             )
@@ -48,6 +52,14 @@ def claimed(folder: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
         file.truncate(0)
         yield publish
         file.truncate(0)
+
+
+def _lock_patiently(descriptor: int) -> bool:
+    """Lock the file for this process alone; a command that just looks has its lock for a moment only."""
+    deadline = time.monotonic() + PATIENCE
+    while not (locked := _lock(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return locked
 
 
 def _lock(descriptor: int, kind: int) -> bool:

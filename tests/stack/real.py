@@ -1,0 +1,111 @@
+"""The real stack: Apache Kafka, Apicurio Registry and, if asked for, PostgreSQL, ready to use."""
+
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from alembic import command as alembic
+
+from consumers.groups import GROUPS
+from kafkajourney import database, topics
+from kafkajourney.registry import Registry as RegistryClient
+from kafkajourney.settings import DEFAULTS, DIALECTS, Settings
+from schemas.catalogue import load
+from schemas.register import register
+from tests.stack.kafka import Kafka, kafka
+from tests.stack.postgres import Postgres, postgres
+from tests.stack.registry import Registry
+from tests.stack.server import Server
+
+PARTITIONS = 3
+
+
+@dataclass(frozen=True)
+class RealStack:
+    """A stack that runs, its settings, and its parts to take away and bring back."""
+
+    folder: Path
+    settings: Settings
+    kafka: Kafka
+    registry: Registry
+    postgres: Postgres | None
+
+    @property
+    def servers(self) -> list[Server]:
+        """Return all parts."""
+        return [*self.kafka.brokers, self.registry, *([self.postgres] if self.postgres is not None else [])]
+
+    def fresh(self, topic: str) -> Settings:
+        """Return settings with a new topic and an empty database, both named so, ready to use."""
+        if self.settings.database_url.startswith("postgresql") and self.postgres is not None:
+            url = self.postgres.create(topic)
+        else:
+            url = f"sqlite:///{self.folder}/{topic}.db"
+        settings = replace(self.settings, topic=topic, database_url=url)
+        prepare(settings)
+        return settings
+
+    def last_lines(self) -> str:
+        """Return the end of each part's log."""
+        return "\n\n".join(server.last_lines() for server in self.servers)
+
+
+@contextmanager
+def real_stack(
+    folder: Path, brokers: int = 1, *, with_postgres: bool = False, topic: str = DEFAULTS["topic"]
+) -> Iterator[RealStack]:
+    """Run the stack until the block ends, its data and logs in ``folder``, which is emptied first.
+
+    The parts end with the block, also on an error, on SIGTERM and on Ctrl-C; their logs stay. PostgreSQL is the
+    database where it is asked for and the settings take it, else SQLite.
+    Raises Missing where a part cannot be had on this machine, StopError where one does not start.
+    """
+    folder = folder.absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with ExitStack() as parts:
+        parts.enter_context(_sigterm_like_ctrl_c())
+        server = parts.enter_context(postgres(folder)) if with_postgres else None
+        cluster = parts.enter_context(kafka(folder, brokers))
+        registry = parts.enter_context(Registry(folder))
+        on_postgres = server is not None and "postgresql" in DIALECTS
+        settings = Settings(
+            bootstrap_servers=cluster.addresses(),
+            schema_registry_url=registry.url,
+            database_url=server.url() if server and on_postgres else f"sqlite:///{folder}/journey.db",
+            topic=topic,
+        )
+        stack = RealStack(folder, settings, cluster, registry, server)
+        try:
+            prepare(settings)
+            yield stack
+        except Exception as error:
+            error.add_note(stack.last_lines())
+            raise
+
+
+def prepare(settings: Settings) -> None:
+    """Create the topics, register the schemas, make the tables."""
+    topics.create(settings, list(GROUPS), PARTITIONS, topics.BROKER_DEFAULT)
+    registry = RegistryClient(settings)
+    with registry.client:
+        for _ in register(registry, load(), settings.topic):
+            pass
+    database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, so that nothing is left running; only a main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,350 @@
+"""The migrations: what they make, that it is what kafkajourney/tables.py says, and their SQL for SQL Server."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command as alembic
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from click.testing import CliRunner
+from sqlalchemy import Engine, Table, inspect, text
+from sqlalchemy.dialects import mssql
+from sqlalchemy.schema import CreateTable
+
+from kafkajourney import database
+from kafkajourney.errors import StopError
+from kafkajourney.settings import Settings
+from kafkajourney.tables import metadata
+from migrations.__main__ import migrations
+
+TABLES = list(metadata.sorted_tables)
+HEAD = "0001"
+
+COLUMNS = {
+    "journey_events": {
+        "topic": "VARCHAR(249)",
+        "partition": "INTEGER",
+        "offset": "BIGINT",
+        "event_id": "UNIQUEIDENTIFIER",
+        "event_type": "NVARCHAR(128)",
+        "user_id": "NVARCHAR(128) COLLATE Latin1_General_100_BIN2",
+        "session_id": "NVARCHAR(128)",
+        "page_url": "NVARCHAR(2048)",
+        "occurred_at": "DATETIME2(3)",
+        "stored_at": "DATETIME2(3)",
+        "payload": "NVARCHAR(max)",
+    },
+    "video_plays": {
+        "user_id": "NVARCHAR(128) COLLATE Latin1_General_100_BIN2",
+        "plays": "BIGINT",
+        "last_played_at": "DATETIME2(3)",
+    },
+    "consumer_progress": {
+        "consumer_group": "VARCHAR(255)",
+        "topic": "VARCHAR(249)",
+        "partition": "INTEGER",
+        "next_offset": "BIGINT",
+        "updated_at": "DATETIME2(3)",
+    },
+    "dead_letters": {
+        "consumer_group": "VARCHAR(255)",
+        "topic": "VARCHAR(249)",
+        "partition": "INTEGER",
+        "offset": "BIGINT",
+        "reason": "NVARCHAR(1024)",
+        "set_aside_at": "DATETIME2(3)",
+        "replayed_at": "DATETIME2(3)",
+    },
+}
+"""What SQL Server has: names as in DESIGN section 5, all of them not null but those in NULLABLE."""
+
+NULLABLE = {("dead_letters", "replayed_at")}
+
+KEYS = {
+    "journey_events": ["topic", "partition", "offset"],
+    "video_plays": ["user_id"],
+    "consumer_progress": ["consumer_group", "topic", "partition"],
+    "dead_letters": ["consumer_group", "topic", "partition", "offset"],
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings("localhost:1", "http://localhost:1", f"sqlite:///{tmp_path}/journey.db", "user-journey")
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    made = database.engine(settings)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings) -> Callable[..., str]:
+    """Return what runs ``python -m migrations`` on the test's database and returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(command: str, *arguments: str, url: str = settings.database_url) -> str:
+        options = [] if command == "history" else ["--database-url", url]
+        result = CliRunner().invoke(migrations, [command, *options, *arguments])
+        if result.exception is not None:
+            raise result.exception
+        return result.output
+
+    return invoke
+
+
+def upgrade(settings: Settings, revision: str = "head") -> None:
+    database.migrate(settings, lambda config: alembic.upgrade(config, revision))
+
+
+def mssql_columns(sql: str) -> dict[str, dict[str, str]]:
+    """Return the columns with their types of every CREATE TABLE in this SQL."""
+    found = {}
+    for name, body in re.findall(r"CREATE TABLE (\w+) \(\n(.*?)\n\)", sql, re.DOTALL):
+        lines = [line.strip().rstrip(", ") for line in body.splitlines()]
+        columns = [line.partition(" ") for line in lines if line and not line.startswith("CONSTRAINT")]
+        found[name] = {column.strip("[]"): rest.strip() for column, _, rest in columns}
+    return found
+
+
+def constraints(sql: str) -> set[str]:
+    return {line.strip().rstrip(", ").replace("[", "").replace("]", "") for line in re.findall(r"CONSTRAINT .*", sql)}
+
+
+def compiled(table: Table) -> str:
+    return str(CreateTable(table).compile(dialect=mssql.dialect()))  # type: ignore[no-untyped-call]
+
+
+# --- on a database ---------------------------------------------------------------------------------------------------
+
+
+def test_upgrading_makes_exactly_the_tables_of_the_metadata(settings: Settings, engine: Engine) -> None:
+    upgrade(settings)
+    assert set(inspect(engine).get_table_names()) == {*metadata.tables, "alembic_version"}
+    assert database.current_revision(engine) == HEAD
+
+
+def test_downgrading_to_the_base_leaves_nothing(settings: Settings, engine: Engine) -> None:
+    upgrade(settings)
+    database.migrate(settings, lambda config: alembic.downgrade(config, "base"))
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    assert database.current_revision(engine) is None
+
+
+def test_every_revision_can_be_taken_back_and_forth_again(settings: Settings, engine: Engine) -> None:
+    script = ScriptDirectory.from_config(database.alembic_config())
+    for revision in reversed(list(script.walk_revisions())):
+        upgrade(settings, revision.revision)
+        tables = set(inspect(engine).get_table_names())
+        database.migrate(settings, lambda config: alembic.downgrade(config, "-1"))
+        upgrade(settings, revision.revision)
+        assert set(inspect(engine).get_table_names()) == tables
+    assert database.current_revision(engine) == script.get_current_head()
+
+
+def test_upgrading_again_changes_nothing(settings: Settings, engine: Engine) -> None:
+    upgrade(settings)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO video_plays VALUES ('u', 1, '2026-03-14 00:00:00')"))
+    upgrade(settings)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT plays FROM video_plays")) == 1
+
+
+def test_there_is_one_newest_revision_and_one_oldest() -> None:
+    script = ScriptDirectory.from_config(database.alembic_config())
+    assert script.get_heads() == [HEAD]
+    assert [r.revision for r in script.walk_revisions() if r.down_revision is None] == ["0001"]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_the_migrated_columns_are_those_of_the_table(settings: Settings, engine: Engine, table: Table) -> None:
+    upgrade(settings)
+    inspector = inspect(engine)
+    found = {c["name"]: (str(c["type"]), c["nullable"]) for c in inspector.get_columns(table.name)}
+    expected = {c.name: (c.type.compile(engine.dialect), c.nullable) for c in table.columns}
+    assert list(found.items()) == list(expected.items())
+    assert {(table.name, name) for name, (_, nullable) in found.items() if nullable} <= NULLABLE
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_the_migrated_primary_key_is_that_of_the_table(settings: Settings, engine: Engine, table: Table) -> None:
+    upgrade(settings)
+    key = inspect(engine).get_pk_constraint(table.name)
+    assert key["constrained_columns"] == [column.name for column in table.primary_key.columns] == KEYS[table.name]
+    assert key["name"] == table.primary_key.name
+
+
+def differences(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+
+def test_alembic_finds_no_difference(settings: Settings, engine: Engine) -> None:
+    upgrade(settings)
+    database.migrate(settings, alembic.check)
+    assert differences(engine) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE video_plays ADD COLUMN likes INTEGER",
+        "ALTER TABLE video_plays RENAME COLUMN plays TO played",
+        "DROP TABLE consumer_progress",
+        "CREATE TABLE other (id INTEGER)",
+    ],
+)
+def test_alembic_does_find_a_difference_where_there_is_one(settings: Settings, engine: Engine, change: str) -> None:
+    upgrade(settings)
+    with engine.begin() as connection:
+        connection.execute(text(change))
+    assert differences(engine)
+    with pytest.raises(StopError, match=r"New upgrade operations detected"):
+        database.migrate(settings, alembic.check)
+
+
+# --- the SQL for SQL Server ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sql(run: Callable[..., str]) -> str:
+    return run("sql", url="mssql+pyodbc://sa:s3cret@nowhere/journey")
+
+
+def test_the_sql_has_the_types_of_sql_server(sql: str) -> None:
+    expected = {
+        table: {n: f"{type_} {'NULL' if (table, n) in NULLABLE else 'NOT NULL'}" for n, type_ in columns.items()}
+        for table, columns in COLUMNS.items()
+    }
+    found = mssql_columns(sql)
+    del found["alembic_version"]
+    assert found == expected
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_the_sql_of_the_tables_has_the_migrations_types(sql: str, table: Table) -> None:
+    own = compiled(table)
+    assert mssql_columns(own)[table.name] == mssql_columns(sql)[table.name]
+    assert constraints(own) <= constraints(sql)
+
+
+def test_the_sql_has_the_keys_and_the_check_of_the_payload(sql: str) -> None:
+    found = constraints(sql)
+    for table, columns in KEYS.items():
+        assert f"CONSTRAINT pk_{table} PRIMARY KEY ({', '.join(columns)})" in found
+    assert "CONSTRAINT ck_journey_events_payload CHECK (ISJSON(payload) = 1)" in found
+    assert "IDENTITY" not in sql
+
+
+def test_the_check_of_the_payload_is_sql_servers_alone(settings: Settings, engine: Engine) -> None:
+    upgrade(settings)
+    assert inspect(engine).get_check_constraints("journey_events") == []
+
+
+def test_the_sql_is_one_transaction_that_ends_with_the_revision(sql: str) -> None:
+    batches = [batch.strip() for batch in sql.split("\nGO\n") if batch.strip()]
+    assert batches[0].startswith("BEGIN TRANSACTION;")
+    assert batches[-1] == "COMMIT;"
+    assert re.fullmatch(rf"INSERT INTO alembic_version .*'{HEAD}'\);?", batches[-2])
+
+
+def test_the_sql_shows_no_password_and_needs_no_driver(sql: str) -> None:
+    assert "s3cret" not in sql
+    assert "nowhere" not in sql
+
+
+def test_a_part_of_the_way_can_be_printed(run: Callable[..., str]) -> None:
+    assert "CREATE TABLE" not in run("sql", "head:head", url="mssql://h/d")
+    assert "CREATE TABLE video_plays" in run("sql", "base:0001", url="mssql://h/d")
+    assert "UNIQUEIDENTIFIER" not in run("sql", url="sqlite://")
+
+
+def test_the_sql_for_postgresql_has_its_own_types(run: Callable[..., str]) -> None:
+    sql = run("sql", url="postgresql://u:s3cret@nowhere/journey")
+    assert "event_id UUID NOT NULL" in sql
+    assert "occurred_at TIMESTAMP(3) WITHOUT TIME ZONE NOT NULL" in sql
+    assert "ISJSON" not in sql
+    assert "s3cret" not in sql
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def test_the_commands_go_forth_and_back_and_say_where_they_are(run: Callable[..., str], settings: Settings) -> None:
+    assert run("current") == "none\n"
+    assert run("upgrade") == f"{settings.database_url} is at revision {HEAD}\n"
+    assert run("current") == f"{HEAD}\n"
+    run("check")
+    assert run("downgrade", "base") == f"{settings.database_url} is at revision none\n"
+    assert run("history").startswith(f"{HEAD}  ")
+
+
+def test_a_revision_that_does_not_exist_is_an_error_with_the_next_step(run: Callable[..., str]) -> None:
+    for command in ("upgrade", "downgrade", "sql"):
+        with pytest.raises(StopError, match=r"Can't locate revision .*'9999'.*See: python -m migrations history"):
+            run(command, "9999")
+
+
+def test_checking_a_database_that_is_not_migrated_says_how_to(run: Callable[..., str]) -> None:
+    with pytest.raises(StopError, match=rf"revision none, .* needs {HEAD}\. Run: python -m migrations upgrade"):
+        run("check")
+
+
+def test_checking_says_that_tables_were_changed_by_hand(run: Callable[..., str], engine: Engine) -> None:
+    run("upgrade")
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE video_plays"))
+    with pytest.raises(StopError, match=r"were changed by hand: .*video_plays"):
+        run("check")
+
+
+def test_checking_finds_types_that_were_changed_by_hand(run: Callable[..., str], engine: Engine) -> None:
+    run("upgrade")
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE video_plays"))
+        table = (
+            "CREATE TABLE video_plays (user_id INTEGER NOT NULL, plays TEXT NOT NULL, last_played_at TEXT NOT NULL, "
+        )
+        connection.execute(text(table + "CONSTRAINT pk_video_plays PRIMARY KEY (user_id))"))
+    with pytest.raises(StopError, match="video_plays"):
+        run("check")
+
+
+def test_a_database_that_cannot_be_opened_is_an_error_with_the_next_step(run: Callable[..., str]) -> None:
+    with pytest.raises(
+        StopError, match=r"No database answers at sqlite:////absent/journey\.db.*KAFKAJOURNEY_DATABASE_URL"
+    ):
+        run("upgrade", url="sqlite:////absent/journey.db")
+
+
+def test_creating_the_database_is_for_sql_server(run: Callable[..., str]) -> None:
+    with pytest.raises(Exception, match="--create-database is for SQL Server"):
+        run("upgrade", "--create-database")
+
+
+def test_no_connection_stays_open(monkeypatch: pytest.MonkeyPatch, run: Callable[..., str]) -> None:
+    engines: list[Engine] = []
+    make = database.engine
+
+    def remember(settings: Settings) -> Engine:
+        engines.append(make(settings))
+        return engines[-1]
+
+    monkeypatch.setattr(database, "engine", remember)
+    run("upgrade")
+    run("check")
+    assert engines
+    assert [engine.pool.status() for engine in engines if " Connections in pool: 0 " not in engine.pool.status()] == []
+
+
+def test_the_tables_here_are_all_that_there_are() -> None:
+    assert COLUMNS.keys() == KEYS.keys() == metadata.tables.keys()
+    assert {t.name: [c.name for c in t.columns] for t in TABLES} == {t: list(columns) for t, columns in COLUMNS.items()}
