@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint format constraints clean
+.PHONY: help setup demo test unit stack chaos lint format constraints clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -18,14 +18,24 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group dev
 	@touch $@
 
-demo: setup ## run the whole pipeline on the embedded default and verify it
+demo: setup ## run the whole pipeline and verify it (STACK=real: on real Kafka and a real registry)
+ifeq ($(STACK),real)
+	$(BIN)/python -m tests.stack -- $(BIN)/kafkajourney demo --stack settings
+else
 	$(BIN)/kafkajourney demo
+endif
 
 test: setup ## run all tests
 	$(BIN)/python -m pytest
 
 unit: setup ## run the tests that need no broker (seconds)
-	$(BIN)/python -m pytest -m 'not stack'
+	$(BIN)/python -m pytest -m 'not stack and not slow'
+
+stack: setup ## start real Kafka and a real registry; they run until Ctrl-C (needs Java 17 and Maven)
+	$(BIN)/python -m tests.stack
+
+chaos: setup ## the fault suite: 200 SIGKILLs and other faults over a million events, then verify
+	$(BIN)/python -m tests.chaos
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

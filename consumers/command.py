@@ -89,7 +89,7 @@ def _run(
         watermarks,
         Decoder(registry, load(), EVENT_TYPES, group.wanted),
         Store(engine, settings, group.name, group.write),
-        DeadLetterTopic(clients.producer(settings), settings.topic, group.name),
+        DeadLetterTopic(clients.dead_letter_producer(settings), settings.topic, group.name),
         options,
         on_stored,
     )

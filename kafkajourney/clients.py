@@ -7,6 +7,7 @@ unchanged; ``settings.PROMISED`` are refused there.
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -17,6 +18,9 @@ from kafkajourney.errors import SettingsError, StopError, TransientError
 from kafkajourney.settings import TOML_FILE, Settings
 
 C = TypeVar("C")
+
+DEAD_LETTER_BYTES = 2 * 1024 * 1024
+"""What a dead letter may measure: by default a topic takes records of about half of that."""
 
 READ_TIMEOUT = 30.0
 """Seconds without a record that should be there before reading a topic is given up."""
@@ -89,6 +93,12 @@ def producer(settings: Settings) -> Producer:
     )
 
 
+def dead_letter_producer(settings: Settings) -> Producer:
+    """Return a producer of dead letters: a record of the largest size and the headers that are added to it."""
+    larger = {"message.max.bytes": str(DEAD_LETTER_BYTES)} | dict(settings.kafka)
+    return producer(replace(settings, kafka=larger))
+
+
 def admin(settings: Settings) -> AdminClient:
     """Return a client for topics and groups."""
     return _made(AdminClient, _properties(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), {}))
@@ -150,6 +160,15 @@ def reach(call: Callable[[], Any], settings: Settings) -> Any:
             f"No Kafka broker answers at {settings.bootstrap_servers} ({error.args[0].str()}). Start one "
             "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_BOOTSTRAP_SERVERS."
         ) from error
+
+
+def end_offsets(settings: Settings) -> dict[int, int]:
+    """Return the end offset of each of the topic's partitions; raise StopError or TransientError."""
+    client = reader(settings)
+    try:
+        return {p: watermarks(client, settings.topic, p)[1] for p in partitions_of(client, settings)}
+    finally:
+        client.close()
 
 
 def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from sqlalchemy import Connection, select
 
 from kafkajourney import clients
-from kafkajourney.errors import RecordError, TransientError
+from kafkajourney.errors import RecordError, StopError, TransientError
 from kafkajourney.settings import Settings
 from kafkajourney.tables import dead_letters as table
 
@@ -55,7 +55,7 @@ class DeadLetterTopic:
         self._producer = producer
         self._topic = dead_letter_topic(topic, group)
         self._group = group
-        self._failure: str | None = None
+        self._failure: KafkaError | None = None
 
     def send(self, message: Any, reason: RecordError) -> None:
         """Hand a dead letter over; only ``confirm`` tells that the broker has it."""
@@ -67,21 +67,35 @@ class DeadLetterTopic:
                 headers=headers(message, reason, self._group, time.time()),
                 on_delivery=self._delivered,
             )
-        except (KafkaException, BufferError) as error:
-            raise TransientError(f"the dead letter cannot be sent to {self._topic}: {error}") from error
+        except BufferError as error:
+            raise TransientError(f"too many dead letters are under way to {self._topic}") from error
+        except KafkaException as error:
+            raise self._sorted(error.args[0]) from error
 
     def confirm(self) -> None:
         """Wait until the broker has all dead letters; raise TransientError where it has not taken one."""
         left = self._producer.flush(CONFIRM_TIMEOUT)
         failure, self._failure = self._failure, None
-        if left or failure:
-            raise TransientError(
-                f"dead letters are not confirmed by {self._topic}: {failure or f'{left} are under way'}"
-            )
+        if failure is not None:
+            raise self._sorted(failure)
+        if left:
+            raise TransientError(f"{left} dead letters are not confirmed by {self._topic} yet")
 
-    def _delivered(self, error: Any, _message: Any) -> None:
+    def _delivered(self, error: KafkaError | None, _message: Any) -> None:
         if error is not None:
-            self._failure = error.str()
+            self._failure = error
+
+    def _sorted(self, error: KafkaError) -> StopError | TransientError:
+        """Return whether a dead letter that was not taken is an outage, or never will be taken."""
+        reason = f"Topic {self._topic} does not take a dead letter: {error.str()}"
+        match error.code():
+            case KafkaError.MSG_SIZE_TOO_LARGE:
+                return StopError(f"{reason}. Raise its max.message.bytes, and message.max.bytes in [kafka].")
+            case KafkaError._UNKNOWN_TOPIC | KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return StopError(f"{reason}. Create it: kafkajourney topic create")
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return StopError(f"{reason}. Allow the user to write to it.")
+        return TransientError(reason)
 
 
 # --- looking at them --------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ def create(settings: Settings, groups: Sequence[str], partitions: int, replicati
     for name, number in wanted.items():
         found = existing.get(name)
         if found is None:
-            _create(admin, NewTopic(name, number, replication))
+            larger = {} if name == settings.topic else {"max.message.bytes": str(clients.DEAD_LETTER_BYTES)}
+            _create(admin, NewTopic(name, number, replication, config=larger))
             sentences.append(f"topic {name} created with {number} partitions")
         elif name == settings.topic and len(found.partitions) < number:
             raise StopError(

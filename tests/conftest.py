@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from kafkajourney.embedded.stack import embedded_stack, environment
 from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.settings import ENVIRONMENT, Settings
+from tests.stack import Missing
 
 ROOT = Path(__file__).parent.parent
 COMMAND_DEADLINE = 60.0
@@ -107,6 +109,12 @@ def end_all(commands: Commands) -> None:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def missing_part(missing: Missing) -> NoReturn:
+    """Skip the test with the reason; in CI, where every part has to be had, fail."""
+    required = "CI" in os.environ or "KAFKAJOURNEY_REQUIRE_REAL" in os.environ
+    (pytest.fail if required else pytest.skip)(str(missing))
 
 
 def wait_for(condition: Callable[[], object], deadline: float = 30.0) -> None:

@@ -322,7 +322,7 @@ def test_a_body_that_is_no_play_is_poison(shared: Bench, body: bytes, words: str
 
 def test_a_play_that_is_cut_anywhere_is_poison(shared: Bench) -> None:
     for length in range(len(GOOD)):
-        with pytest.raises(DecodeError, match="^truncated: the body ends before the VideoPlayed does$"):
+        with pytest.raises(DecodeError, match=r"^truncated: the body ends before the VideoPlayed does$"):
             shared.decode(wire(shared.video, GOOD[:length]))
 
 

@@ -1,5 +1,6 @@
 """A campaign: events flow, faults happen, everything catches up, and the verifier has the last word."""
 
+import itertools
 import json
 import os
 import platform
@@ -7,9 +8,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kafkajourney import clients, database
@@ -20,7 +21,7 @@ from kafkajourney.serde import Decoder
 from kafkajourney.verify import Report, Verifier
 from schemas.catalogue import load
 from schemas.events import EVENT_TYPES
-from tests.chaos.faults import WEIGHTS, Chaos, kills
+from tests.chaos.faults import WEIGHTS, Chaos, Fault, kills
 from tests.chaos.fleet import Fleet, Member
 from tests.stack import RealStack
 
@@ -42,15 +43,15 @@ class Plan:
     """Seconds between two faults, on average."""
     rate: float = 0.0
     """Events a second, 0 as fast as possible."""
-    faults: Mapping[Callable[[Chaos], None], int] = field(default_factory=lambda: WEIGHTS)
+    first: Sequence[Fault] = ()
+    """Faults that come first, in this order; then they are drawn by their weights."""
 
 
 def run(stack: RealStack, plan: Plan, folder: Path, tell: Callable[[str], None]) -> dict[str, object]:
     """Run a campaign; return its report. Raises StopError where a process fails or does not catch up."""
     began = time.monotonic()
     with _chaos(stack, plan, folder) as chaos:
-        while not _enough(chaos, plan):
-            fault = chaos.rng.choices(list(plan.faults), list(plan.faults.values()))[0]
+        for fault in itertools.chain(plan.first, _drawn(chaos, plan)):
             fault(chaos)
             chaos.done[fault.__name__] += 1
             tell(f"{time.monotonic() - began:6.1f} s  {fault.__name__}  {dict(chaos.done)}")
@@ -87,18 +88,18 @@ def _chaos(stack: RealStack, plan: Plan, folder: Path) -> Iterator[Chaos]:
         producer.kill()
 
 
+def _drawn(chaos: Chaos, plan: Plan) -> Iterator[Fault]:
+    while not _enough(chaos, plan):
+        yield chaos.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+
+
 def _enough(chaos: Chaos, plan: Plan) -> bool:
     return kills(chaos.done, sum(CONSUMERS.values())) >= plan.kills and _end(chaos.stack) >= plan.events
 
 
 def _end(stack: RealStack) -> int:
     """Return how many records the topic has."""
-    reader = clients.reader(stack.settings)
-    try:
-        partitions = clients.partitions_of(reader, stack.settings)
-        return sum(clients.watermarks(reader, stack.settings.topic, p)[1] for p in partitions)
-    finally:
-        reader.close()
+    return sum(clients.end_offsets(stack.settings).values())
 
 
 def _catch_up(stack: RealStack) -> None:

@@ -28,6 +28,9 @@ class Chaos:
     done: Counter[str] = field(default_factory=Counter)
 
 
+Fault = Callable[[Chaos], None]
+
+
 def kill_consumer(chaos: Chaos) -> None:
     """A consumer dies."""
     chaos.rng.choice(chaos.fleet.members).kill()
@@ -95,7 +98,7 @@ def stop_registry(chaos: Chaos) -> None:
     chaos.stack.registry.start()
 
 
-WEIGHTS: dict[Callable[[Chaos], None], int] = {
+WEIGHTS: dict[Fault, int] = {
     kill_consumer: 60,
     kill_all_consumers: 2,
     kill_producer: 6,
