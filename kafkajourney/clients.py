@@ -30,15 +30,10 @@ REACH_TIMEOUT = 5.0
 
 log = logging.getLogger("kafkajourney.librdkafka")
 
-CONSUMER_ONLY = (
-    "group.",
-    "session.timeout",
-    "heartbeat.",
-    "max.poll.",
-    "partition.assignment.",
-    "fetch.",
-    "isolation.",
-)
+MEMBERSHIP = ("group.", "session.timeout", "heartbeat.", "max.poll.", "partition.assignment.")
+"""Beginnings of the properties of a group's members."""
+
+CONSUMER_ONLY = (*MEMBERSHIP, "fetch.", "isolation.")
 PRODUCER_ONLY = (
     "queue.buffering.",
     "linger.ms",
@@ -72,7 +67,7 @@ def reader(settings: Settings) -> Consumer:
     """Return a consumer that only looks: it joins no group and commits nothing."""
     return _made(
         Consumer,
-        _properties(settings, (*PRODUCER_ONLY, "group.", "partition.assignment."), {})
+        _properties(settings, (*PRODUCER_ONLY, *MEMBERSHIP), {})
         # A fetch that waits for records at one partition's end would hold up the next partition.
         | {"fetch.wait.max.ms": 10, "enable.partition.eof": True}
         | {"group.id": "kafkajourney-reader", "enable.auto.commit": False},

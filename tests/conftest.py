@@ -1,9 +1,10 @@
-"""Fixtures: the embedded stack, and commands as the real processes that users run."""
+"""Fixtures: the embedded stack and the real one, and commands as the processes that users run."""
 
 import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +14,7 @@ import pytest
 from kafkajourney.embedded.stack import embedded_stack, environment
 from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.settings import ENVIRONMENT, Settings
-from tests.stack import Missing
+from tests.stack import Missing, RealStack, real_stack
 
 ROOT = Path(__file__).parent.parent
 COMMAND_DEADLINE = 60.0
@@ -25,10 +26,26 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Settings]:
-    with embedded_stack(tmp_path / STATE_FOLDER) as settings:
-        yield settings
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
+    """Real Kafka and a real registry, once for all tests; each takes a topic and a database of its own (``fresh``)."""
+    try:
+        with real_stack(tmp_path_factory.mktemp("real"), with_postgres=True) as stack:
+            yield stack
+    except Missing as missing:
+        missing_part(missing)
+
+
+@pytest.fixture(params=["embedded", "real"])
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """The same tests run on the embedded stack and on the real one."""
+    if request.param == "embedded":
+        with embedded_stack(tmp_path / STATE_FOLDER) as settings:
+            yield settings
+    else:
+        real: RealStack = request.getfixturevalue("real")
+        yield real.fresh(f"test-{uuid.uuid4().hex[:12]}")
+        print(real.last_lines())  # shown where the test fails
 
 
 class Commands:
@@ -85,7 +102,7 @@ class Running:
 
 @pytest.fixture
 def commands(stack: Settings, tmp_path: Path) -> Iterator[Commands]:
-    """Commands that use the embedded stack, in a folder of their own."""
+    """Commands that use the stack, in a folder of their own."""
     made = Commands(tmp_path, environment(stack))
     yield made
     end_all(made)

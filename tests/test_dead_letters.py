@@ -20,7 +20,11 @@ from schemas.catalogue import load
 from tests.conftest import Commands
 from tests.test_pipeline import rows, store_all
 
-pytestmark = pytest.mark.stack
+pytestmark = [
+    pytest.mark.stack,
+    # Only there it is known beforehand which id the next schema will have.
+    pytest.mark.parametrize("stack", ["embedded"], indirect=True),
+]
 
 COMING_ID = sum(len(event_type.versions) for event_type in load().values()) + 2
 """The id that the embedded registry will give to the next schema: it has all versions and the topic's union."""

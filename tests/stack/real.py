@@ -39,9 +39,9 @@ class RealStack:
         """Return all parts."""
         return [*self.kafka.brokers, self.registry, *([self.postgres] if self.postgres is not None else [])]
 
-    def fresh(self, topic: str) -> Settings:
+    def fresh(self, topic: str, *, on_postgres: bool = False) -> Settings:
         """Return settings with a new topic and an empty database, both named so, ready to use."""
-        if self.settings.database_url.startswith("postgresql") and self.postgres is not None:
+        if on_postgres and self.postgres is not None:
             url = self.postgres.create(topic)
         else:
             url = f"sqlite:///{self.folder}/{topic}.db"

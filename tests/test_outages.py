@@ -1,0 +1,158 @@
+"""Outages while consumers run: nothing is lost, nobody ends, no partition moves, no record becomes a dead letter."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from kafkajourney import database
+from kafkajourney.embedded.stack import environment
+from kafkajourney.settings import Settings
+from tests.conftest import Commands, Running, end_all, wait_for
+from tests.stack import RealStack
+from tests.test_pipeline import verified
+
+pytestmark = pytest.mark.stack
+
+POLL_INTERVAL = 7.0
+"""Seconds without a poll after which the broker takes a consumer's partitions; each outage lasts longer."""
+
+
+@pytest.fixture
+def settings(real: RealStack, request: pytest.FixtureRequest) -> Settings:
+    return real.fresh(f"outage-{abs(hash(request.node.name))}", on_postgres=True)
+
+
+@pytest.fixture
+def commands(settings: Settings, tmp_path: Path) -> Iterator[Commands]:
+    toml = f"[kafka]\nmax.poll.interval.ms = {int(POLL_INTERVAL * 1000)}\n"
+    (tmp_path / "kafkajourney.toml").write_text(toml)
+    made = Commands(tmp_path, environment(settings))
+    yield made
+    end_all(made)
+
+
+class Watched:
+    """A consumer whose log is read all the while."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.lines: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self.running.process.stdout or ():
+            self.lines.append(line)
+
+    def says(self, words: str) -> bool:
+        return any(words in line for line in self.lines)
+
+
+def count(settings: Settings, table: str) -> int:
+    with database.disposed(database.engine(settings)) as engine, engine.connect() as connection:
+        return int(connection.scalar(text(f"SELECT COUNT(*) FROM {table}")) or 0)
+
+
+def outlast(seconds: float) -> None:
+    """Let an outage last: there is nothing to wait for but time."""
+    threading.Event().wait(seconds)
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_while_the_database_is_away_the_group_stays_as_it_is(
+    real: RealStack, settings: Settings, commands: Commands, how: str
+) -> None:
+    assert real.postgres is not None
+    away: Callable[[], Any] = real.postgres.kill if how == "stopped" else real.postgres.freeze
+    back: Callable[[], Any] = real.postgres.start if how == "stopped" else real.postgres.wake
+    consumers = {group: Watched(commands.start(f"consumers.{group}")) for group in ("journey", "analytic")}
+    producer = commands.start("producer", "--rate", "100", "--count", "2500")
+    wait_for(lambda: count(settings, "journey_events") > 100)
+    if how == "frozen":
+        freeze_connections(real, signal.SIGSTOP)
+    away()
+    outlast(2 * POLL_INTERVAL)
+    for consumer in consumers.values():
+        assert consumer.running.process.poll() is None
+        assert consumer.says("waiting, next try") or consumer.says("polling goes on")
+    if how == "frozen":
+        freeze_connections(real, signal.SIGCONT)
+    back()
+    assert "produced 2500 events" in producer.end()
+    verified(commands)
+    assert count(settings, "dead_letters") == 0
+    for consumer in consumers.values():
+        assert not consumer.says("revoked"), "".join(consumer.lines)
+        assert sum("assigned" in line for line in consumer.lines) == 1
+
+
+def freeze_connections(real: RealStack, number: signal.Signals) -> None:
+    """Signal the processes of the server's connections: they are processes of their own."""
+    assert real.postgres is not None
+    children = Path(f"/proc/{real.postgres.pid}/task/{real.postgres.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), number)
+
+
+def test_a_zombie_writes_nothing(real: RealStack, settings: Settings, commands: Commands) -> None:
+    zombie = commands.start("consumers.journey")
+    zombie.read_until("assigned")
+    commands.run("producer", "--rate", "0", "--count", "200")
+    wait_for(lambda: count(settings, "journey_events") == 200)
+    zombie.process.send_signal(signal.SIGSTOP)
+    commands.run("producer", "--rate", "0", "--count", "300")
+    heir = commands.start("consumers.journey")
+    heir.read_until("assigned")
+    wait_for(lambda: count(settings, "journey_events") == 500)
+    commands.run("consumers.analytic", "--until-caught-up")
+    before = written_at(settings)
+    zombie.process.send_signal(signal.SIGCONT)
+    zombie.read_until("revoked")
+    assert written_at(settings) == before
+    commands.run("producer", "--rate", "0", "--count", "100")
+    commands.run("consumers.analytic", "--until-caught-up")
+    verified(commands)
+
+
+def written_at(settings: Settings) -> Any:
+    """Return when the group journey wrote last, and how far it is."""
+    query = "SELECT MAX(updated_at), SUM(next_offset) FROM consumer_progress WHERE consumer_group = 'journey'"
+    with database.disposed(database.engine(settings)) as engine, engine.connect() as connection:
+        return connection.execute(text(query)).one()
+
+
+def test_while_the_registry_is_away_a_new_schema_is_waited_for(
+    real: RealStack, settings: Settings, commands: Commands
+) -> None:
+    consumer = commands.start("consumers.journey")
+    consumer.read_until("assigned")
+    producer = commands.start("producer", "--rate", "50", "--count", "400", "--echo")
+    producer.read_until("producer [")
+    real.registry.kill()  # the consumer has seen some schemas, hardly all of them
+    outlast(3)
+    real.registry.start()
+    assert "produced 400 events" in producer.end()
+    commands.run("consumers.analytic", "--until-caught-up")
+    verified(commands)
+    assert count(settings, "dead_letters") == 0
+    consumer.process.send_signal(signal.SIGTERM)
+    consumer.end(130)
+
+
+def test_while_the_broker_is_away_everyone_waits(real: RealStack, settings: Settings, commands: Commands) -> None:
+    consumers = [commands.start(f"consumers.{group}") for group in ("journey", "analytic")]
+    producer = commands.start("producer", "--rate", "100", "--count", "1500")
+    wait_for(lambda: count(settings, "journey_events") > 100)
+    real.kafka.brokers[0].kill()
+    outlast(5)
+    real.kafka.brokers[0].start()
+    assert "produced 1500 events" in producer.end()
+    verified(commands)
+    for consumer in consumers:
+        consumer.process.send_signal(signal.SIGTERM)
+        consumer.end(130)
