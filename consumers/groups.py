@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from consumers.analytic.rows import COUNTED, plays
 from consumers.journey.rows import row
-from kafkajourney.dialects import add_plays
+from kafkajourney.dialects import add_plays, insert_events
 from kafkajourney.events import Record
 from kafkajourney.store import Write
-from kafkajourney.tables import journey_events
 
 
 class Group(NamedTuple):
@@ -25,7 +24,7 @@ class Group(NamedTuple):
 
 def store_events(connection: Connection, records: Sequence[Record], now: datetime) -> None:
     """Insert the records' events into ``journey_events``."""
-    connection.execute(insert(journey_events), [row(record, now) for record in records])
+    insert_events(connection, [row(record, now) for record in records])
 
 
 def count_plays(connection: Connection, records: Sequence[Record], _now: datetime) -> None:

@@ -3,15 +3,48 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, event, text
+from sqlalchemy import Connection, Engine, case, event, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from kafkajourney.errors import KafkaJourneyError, RefusedError, StopError, TransientError
-from kafkajourney.tables import video_plays
+from kafkajourney.tables import journey_events, video_plays
+
+# --- inserting events ---------------------------------------------------------------------------------------------
+
+_COLUMNS = tuple(column.name for column in journey_events.columns)
+_QUOTED = ", ".join(f'"{name}"' for name in _COLUMNS)
+_INSERT = f"INSERT INTO journey_events ({_QUOTED})"
+_SQLITE_INSERT = f"{_INSERT} VALUES ({', '.join('?' * len(_COLUMNS))})"
+_POSTGRESQL_TYPES = {"partition": "int", "offset": "bigint", "event_id": "uuid"} | dict.fromkeys(
+    ("occurred_at", "stored_at"), "timestamp"
+)
+_POSTGRESQL_ARRAYS = ", ".join(f"CAST(:{name} AS {_POSTGRESQL_TYPES.get(name, 'text')}[])" for name in _COLUMNS)
+_POSTGRESQL_INSERT = text(f"{_INSERT} SELECT * FROM unnest({_POSTGRESQL_ARRAYS})")  # noqa: S608 # names only
+
+
+def insert_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows into ``journey_events``; each is a tuple in the order of the table's columns.
+
+    Past SQLAlchemy's handling of every single value where that is most of the cost: docs/decisions/0007-sql.md.
+    """
+    match connection.dialect.name:
+        case "sqlite":
+            connection.exec_driver_sql(_SQLITE_INSERT, [tuple(map(_sqlite_value, row)) for row in rows])
+        case "postgresql":
+            connection.execute(_POSTGRESQL_INSERT, dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+        case _:
+            connection.execute(insert(journey_events), [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+
+
+def _sqlite_value(value: Any) -> Any:
+    """Return a value as SQLAlchemy's own types keep it in SQLite: times as text."""
+    return value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value
+
 
 # --- adding to counters -----------------------------------------------------------------------------------------
 
@@ -41,11 +74,11 @@ def add_plays(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None
         connection.execute(_MSSQL_INSERT_PLAYS, {"plays": plays})
         return
     known = video_plays.c
-    insert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(video_plays)
-    new = insert.excluded
+    upsert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(video_plays)
+    new = upsert.excluded
     later = case((new.last_played_at > known.last_played_at, new.last_played_at), else_=known.last_played_at)
     changes = {"plays": known.plays + new.plays, "last_played_at": later}
-    connection.execute(insert.on_conflict_do_update(index_elements=["user_id"], set_=changes), list(rows))
+    connection.execute(upsert.on_conflict_do_update(index_elements=["user_id"], set_=changes), list(rows))
 
 
 READ_ONLY = {"read_only": True}

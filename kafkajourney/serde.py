@@ -77,8 +77,12 @@ class _Reading(NamedTuple):
     reader: Any
     """The schema to resolve to; None where writer and reader are the same."""
     make: Callable[..., Event]
+    """The class, or what also checks the fields where the writer's schema is not the class's own."""
     extras: frozenset[str]
     """Fields of the writer that the class does not have."""
+
+
+_PASSED_OVER: list[_Reading | DecodeError | None] = [None]
 
 
 class Decoder:
@@ -112,9 +116,11 @@ class Decoder:
         magic, schema_id = HEADER.unpack_from(value)
         if magic != 0:
             raise DecodeError(f"the first byte is {value[0]}, not the magic byte 0 of the Confluent wire format")
+        readings = self._readings.get(schema_id) or self._prepare(schema_id)
+        if readings == _PASSED_OVER:
+            return None
         body = io.BytesIO(value)
         body.seek(HEADER.size)
-        readings = self._readings.get(schema_id) or self._prepare(schema_id)
         reading = readings[0] if len(readings) == 1 else _branch(body, readings)
         if isinstance(reading, DecodeError):
             raise reading
@@ -161,11 +167,12 @@ class Decoder:
         if event_class is None:
             if missing := [name for name in COMMON_FIELDS if name not in fields]:
                 return DecodeError(f"{full_name} is no event: it has no {', '.join(missing)}")
-            return _Reading(event_type, parsed, None, UnknownEvent, frozenset(fields - set(COMMON_FIELDS)))
+            return _Reading(event_type, parsed, None, _checked(UnknownEvent), frozenset(fields - set(COMMON_FIELDS)))
         known = self._definitions[full_name]
-        reader = None if _canonical(parsed) == _canonical(known) else parse_schema(known)
+        if _canonical(parsed) == _canonical(known):
+            return _Reading(event_type, parsed, None, event_class, frozenset())
         extras = fields - {field.name for field in dataclasses.fields(event_class)}
-        return _Reading(event_type, parsed, reader, event_class, frozenset(extras))
+        return _Reading(event_type, parsed, parse_schema(known), _checked(event_class), frozenset(extras))
 
 
 def _read(reading: _Reading, body: io.BytesIO, end: int) -> Decoded:
@@ -175,7 +182,7 @@ def _read(reading: _Reading, body: io.BytesIO, end: int) -> Decoded:
         if body.tell() != end:
             raise DecodeError(f"{end - body.tell()} bytes are left over after the {reading.event_type}")
         extras = _extras(reading, fields, body, start) if reading.extras else {}
-        event = _typed(reading.make(**fields))
+        event = reading.make(**fields)
     except DecodeError:
         raise
     except (EOFError, IndexError) as error:
@@ -185,6 +192,11 @@ def _read(reading: _Reading, body: io.BytesIO, end: int) -> Decoded:
             f"the body is no valid {reading.event_type}: {type(error).__name__} {_shown(str(error))}"
         ) from error
     return Decoded(reading.event_type, event, extras)
+
+
+def _checked(event_class: Callable[..., Event]) -> Callable[..., Event]:
+    """Return what makes events of this class whose common fields another schema may have in other types."""
+    return lambda **fields: _typed(event_class(**fields))
 
 
 def _typed(event: Event) -> Event:

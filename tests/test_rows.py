@@ -62,7 +62,7 @@ def naive(seconds: float = 0.0) -> datetime:
 def test_a_row_has_the_records_place_and_the_events_fields() -> None:
     event = SearchPerformed(**COMMON, query="blue shoes", results=27)
     record = Record("user-journey", 2, 17, Decoded("SearchPerformed", event, {}))
-    assert row(record, NOW) == {
+    assert row(record, NOW)._asdict() == {
         "topic": "user-journey",
         "partition": 2,
         "offset": 17,
@@ -79,7 +79,7 @@ def test_a_row_has_the_records_place_and_the_events_fields() -> None:
 
 @pytest.mark.parametrize(("version", "example"), EXAMPLES, ids=label)
 def test_the_row_of_every_example_fills_every_column(version: SchemaVersion, example: dict[str, Any]) -> None:
-    made = row(Record("t", 0, 0, decoded(version, example)), NOW)
+    made = row(Record("t", 0, 0, decoded(version, example)), NOW)._asdict()
     assert made.keys() == {column.name for column in journey_events.columns}
     assert {name: made[name] for name in ("event_id", "user_id", "session_id", "page_url")} == {
         name: example[name] for name in ("event_id", "user_id", "session_id", "page_url")
@@ -105,7 +105,7 @@ def test_a_record_that_was_passed_over_has_no_row() -> None:
 
 def test_moments_are_cut_to_milliseconds_as_the_tables_keep_them() -> None:
     event = UnknownEvent(**COMMON | {"occurred_at": AT.replace(microsecond=589_999)})
-    assert row(Record("t", 0, 0, Decoded("Zoomed", event, {})), NOW)["occurred_at"] == naive()
+    assert row(Record("t", 0, 0, Decoded("Zoomed", event, {})), NOW).occurred_at == naive()
 
 
 def test_the_payload_has_the_extras_after_the_own_fields() -> None:

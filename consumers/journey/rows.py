@@ -4,11 +4,26 @@ import base64
 import json
 import math
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafkajourney.events import Decoded, Record, own_fields, utc_naive
 
-Row = dict[str, Any]
+
+class Row(NamedTuple):
+    """A row of ``journey_events``, in the order of its columns; times are naive UTC."""
+
+    topic: str
+    partition: int
+    offset: int
+    event_id: str
+    event_type: str
+    user_id: str
+    session_id: str
+    page_url: str
+    occurred_at: datetime
+    stored_at: datetime
+    payload: str
+
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -19,19 +34,19 @@ def row(record: Record, stored_at: datetime) -> Row:
     if decoded is None:
         raise ValueError(f"the record at {record.offset} has no event")
     event = decoded.event
-    return {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "event_id": str(event.event_id),
-        "event_type": decoded.event_type,
-        "user_id": event.user_id,
-        "session_id": event.session_id,
-        "page_url": event.page_url,
-        "occurred_at": utc_naive(event.occurred_at),
-        "stored_at": stored_at,
-        "payload": payload(decoded),
-    }
+    return Row(
+        record.topic,
+        record.partition,
+        record.offset,
+        str(event.event_id),
+        decoded.event_type,
+        event.user_id,
+        event.session_id,
+        event.page_url,
+        utc_naive(event.occurred_at),
+        stored_at,
+        payload(decoded),
+    )
 
 
 def payload(decoded: Decoded) -> str:
