@@ -65,6 +65,28 @@ class Registry:
         """Return the names of all subjects."""
         return sorted(self._call(self.client.get_subjects))
 
+    def versions(self, subject: str) -> list[int]:
+        """Return the version numbers of a subject, none where there is no such subject."""
+        try:
+            return sorted(self._call(lambda: self.client.get_versions(subject)))
+        except NotRegisteredError:
+            return []
+
+    def version(self, subject: str, number: int) -> Schema:
+        """Return one version of a subject."""
+        return self._call(lambda: self.client.get_version(subject, number)).schema
+
+    def accepts(self, subject: str, schema: Schema) -> bool:
+        """Whether the schema would be taken as the subject's next version, by the level that it has now."""
+        return bool(self._call(lambda: self.client.test_compatibility_all_versions(subject, schema)))
+
+    def level(self, subject: str) -> str | None:
+        """Return the compatibility level of a subject, None where it has none of its own."""
+        try:
+            return str(self._call(lambda: self.client.get_compatibility(subject)))
+        except NotRegisteredError:
+            return None
+
     def set_level(self, subject: str, level: str) -> None:
         """Set the compatibility level of a subject."""
         self._call(lambda: self.client.set_compatibility(subject, level))

@@ -45,7 +45,7 @@ class Encoder:
             self._serializers[event_type.name] = AvroSerializer(
                 registry.client,
                 schema,
-                to_dict=lambda event, _context: vars(event),
+                to_dict=_nested_fields if '"record"' in json.dumps(newest.definition["fields"]) else _fields,
                 conf={
                     "auto.register.schemas": False,
                     # Named, since the default asks the registry for associations first.
@@ -80,6 +80,16 @@ class _Reading(NamedTuple):
     """The class, or what also checks the fields where the writer's schema is not the class's own."""
     extras: frozenset[str]
     """Fields of the writer that the class does not have."""
+
+
+def _fields(event: Any, _context: SerializationContext) -> dict[str, Any]:
+    return vars(event)
+
+
+def _nested_fields(event: Any, _context: SerializationContext) -> dict[str, Any]:
+    """Return the fields of an event that has records within; that takes its time."""
+    nested: dict[str, Any] = dataclasses.asdict(event)
+    return nested
 
 
 _PASSED_OVER: list[_Reading | DecodeError | None] = [None]

@@ -55,6 +55,10 @@ def converter(schema: Any) -> Convert:
             return partial(_one_of, tuple(converter(branch) for branch in schema))
         case {"type": "array", "items": items}:
             return partial(_array, converter(items))
+        case {"type": "map", "values": values}:
+            return partial(_map, converter(values))
+        case {"type": "enum", "symbols": list(symbols)}:
+            return partial(_symbol, tuple(symbols))
         case {"logicalType": name}:
             found = _LOGICAL_TYPES.get(name)
         case str(name) | {"type": str(name)}:
@@ -77,13 +81,15 @@ class _Shape:
 
 
 @cache
-def _shapes() -> Mapping[str, _Shape]:
-    """Return the shapes by short and by full name."""
+def _types() -> Mapping[str, catalogue.SchemaVersion]:
+    """Return the newest versions by short and by full name."""
     types = catalogue.load().values()
-    return {name: shape for t in types for shape in [_shape(t.newest)] for name in (t.name, t.subject)}
+    return {name: t.newest for t in types for name in (t.name, t.subject)}
 
 
-def _shape(version: catalogue.SchemaVersion) -> _Shape:
+@cache
+def _shape(name: str) -> _Shape:
+    version = _types()[name]
     fields = version.definition["fields"]
     return _Shape(
         version.name,
@@ -121,11 +127,11 @@ def _event(record: dict[str, Any]) -> Event:
 
 
 def _shape_of(name: object) -> _Shape:
-    known = _shapes()
+    known = _types()
     if isinstance(name, str) and name in known:
-        return known[name]
+        return _shape(name)
     problem = "`type` is missing" if name is None else f"unknown type {_shown(name)}"
-    raise RecordError(f"{problem}; known are {', '.join(sorted({shape.name for shape in known.values()}))}")
+    raise RecordError(f"{problem}; known are {', '.join(sorted({version.name for version in known.values()}))}")
 
 
 def _check_names(shape: _Shape, record: dict[str, Any]) -> None:
@@ -257,6 +263,21 @@ def _array(item: Convert, value: object) -> list[Any]:
         raise MismatchError(f"an array in which each item is {expected}") from None
 
 
+def _map(item: Convert, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MismatchError("an object")
+    try:
+        return {name: item(element) for name, element in value.items()}
+    except MismatchError as expected:
+        raise MismatchError(f"an object in which each value is {expected}") from None
+
+
+def _symbol(symbols: tuple[str, ...], value: object) -> str:
+    if value not in symbols:
+        raise MismatchError(f"one of {', '.join(symbols)}")
+    return str(value)
+
+
 def _one_of(branches: tuple[Convert, ...], value: object) -> Any:
     expected = []
     for branch in branches:
@@ -272,6 +293,7 @@ _PRIMITIVE_TYPES: Mapping[str, Convert] = {
     "boolean": _boolean,
     "int": partial(_integer, 32),
     "long": partial(_integer, 64),
+    "float": _double,
     "double": _double,
     "string": _string,
 }

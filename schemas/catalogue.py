@@ -18,8 +18,16 @@ from kafkajourney.errors import StopError
 FOLDER = Path(__file__).parent
 NAMESPACE = "kafkajourney.events"
 
-COMMON_FIELDS = ("event_id", "user_id", "session_id", "page_url", "occurred_at")
-"""Every event type starts with these fields, in this order."""
+COMMON_TYPES: Mapping[str, Any] = {
+    "event_id": {"type": "string", "logicalType": "uuid"},
+    "user_id": "string",
+    "session_id": "string",
+    "page_url": "string",
+    "occurred_at": {"type": "long", "logicalType": "timestamp-millis"},
+}
+"""Every event type starts with these fields, in this order, without defaults."""
+
+COMMON_FIELDS = tuple(COMMON_TYPES)
 
 EVENT_COMPATIBILITY = "FULL_TRANSITIVE"
 """Level of an event type's subject: any version reads what any other version wrote."""
@@ -44,6 +52,8 @@ class SchemaVersion:
             raise StopError(f"{self.path}: not valid JSON: {error}. Correct the file.") from None
         if not isinstance(definition, dict) or definition.get("type") != "record" or "name" not in definition:
             raise StopError(f'{self.path}: not an Avro record with a name. Start with {{"type": "record", "name": ...')
+        if not isinstance(definition.get("fields"), list):
+            raise StopError(f'{self.path}: the record has no list of "fields". Add it.')
         return definition
 
     @property
@@ -66,10 +76,14 @@ class SchemaVersion:
         """Return the names of the fields that only this type has."""
         return tuple(f["name"] for f in self.definition["fields"] if f["name"] not in COMMON_FIELDS)
 
+    @property
+    def examples_path(self) -> Path:
+        """Return the file of the example records."""
+        return self.path.with_suffix(".examples.ndjson")
+
     def examples(self) -> list[dict[str, Any]]:
         """Return the example records: JSON objects with ``occurred_at`` in ISO 8601."""
-        path = self.path.with_suffix(".examples.ndjson")
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in self.examples_path.read_text(encoding="utf-8").splitlines()]
 
 
 @dataclass(frozen=True)
@@ -119,14 +133,28 @@ class Catalogue(Mapping[str, EventType]):
 
 def load(folder: Path = FOLDER) -> Catalogue:
     """Read all event types below ``folder``; raise StopError where a file or the numbering is wrong."""
-    types = (_load_type(path) for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob("*.avsc")))
-    return Catalogue({event_type.name: event_type for event_type in types})
+    types: dict[str, EventType] = {}
+    for path in type_folders(folder):
+        event_type = _load_type(path)
+        if event_type.name in types:
+            other = types[event_type.name].newest.path.parent
+            raise StopError(f"{path}: {event_type.name} is in {other} too. Keep one folder for it.")
+        types[event_type.name] = event_type
+    return Catalogue(types)
+
+
+def type_folders(folder: Path) -> list[Path]:
+    """Return the folders below ``folder`` that hold an event type, in alphabetical order."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and any(path.glob("*.avsc")))
 
 
 def _load_type(folder: Path) -> EventType:
     versions = sorted((_load_version(path) for path in folder.glob("*.avsc")), key=lambda v: v.version)
     if [v.version for v in versions] != list(range(1, len(versions) + 1)):
         raise StopError(f"{folder}: the versions have to be v1.avsc, v2.avsc, ... without a gap.")
+    for version in versions:
+        if version.subject != versions[0].subject:
+            raise StopError(f"{version.path}: version 1 is called {versions[0].subject}, this one {version.subject}.")
     return EventType(tuple(versions))
 
 

@@ -1,6 +1,7 @@
 """Python dataclasses from the newest version of every event type (``schemas/events.py``)."""
 
 import re
+from pathlib import Path
 
 from dataclasses_avroschema import ModelGenerator, ModelType
 
@@ -23,3 +24,8 @@ def render(catalogue: Catalogue) -> str:
     table = "".join(f'    "{event_type.subject}": {event_type.name},\n' for event_type in catalogue.values())
     text = f"{HEADER}{classes}\n\nEVENT_TYPES: dict[str, type[AvroModel]] = {{\n{table}}}\n"
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+
+
+def is_current(catalogue: Catalogue, path: Path) -> bool:
+    """Whether the file is what would be generated now."""
+    return path.exists() and path.read_text(encoding="utf-8") == render(catalogue)

@@ -18,11 +18,15 @@ LAYERS = {
         kafkajourney kafkajourney.errors kafkajourney.settings kafkajourney.embedded kafkajourney.embedded.state
         schemas producer consumers consumers.journey consumers.analytic migrations""",
     "pure modules": """
-        schemas.catalogue schemas.events schemas.compatibility schemas.generate kafkajourney.events kafkajourney.backoff
+        schemas.catalogue schemas.events schemas.parsing schemas.compatibility schemas.generate schemas.changes
+        schemas.examples schemas.diff schemas.scaffold schemas.checks schemas.checks.finding schemas.checks.files
+        schemas.checks.rules schemas.checks.evolution schemas.checks.examples schemas.checks.classes
+        kafkajourney.events kafkajourney.backoff
         producer.simulator producer.ndjson consumers.journey.rows consumers.analytic.rows
         kafkajourney.embedded.registry_store""",
     "the loop": "kafkajourney.loop",
     "adapters": """
+        schemas.plan schemas.git schemas.checks.history schemas.simulate schemas.display
         kafkajourney.tables kafkajourney.dialects kafkajourney.database kafkajourney.store kafkajourney.clients
         kafkajourney.registry kafkajourney.serde kafkajourney.dead_letters kafkajourney.topics schemas.register
         producer.publish producer.display
@@ -30,6 +34,7 @@ LAYERS = {
         kafkajourney.embedded.stack""",
     "commands": """
         kafkajourney.command kafkajourney.verify kafkajourney.doctor kafkajourney.demo kafkajourney.dlq kafkajourney.cli
+        schemas.check
         kafkajourney.__main__ consumers.command consumers.journey.__main__ consumers.analytic.__main__
         producer.__main__ schemas.__main__ migrations.__main__ migrations.env""",
 }

@@ -344,7 +344,9 @@ def test_a_schema_may_carry_what_is_no_matter_here() -> None:
     assert converter({"type": "string", "avro.java.string": "String"})("x") == "x"
 
 
-@pytest.mark.parametrize("schema", ["bytes", {"type": "int", "logicalType": "date"}, {"type": "map", "values": "int"}])
+@pytest.mark.parametrize(
+    "schema", ["bytes", {"type": "int", "logicalType": "date"}, {"type": "map", "values": "bytes"}]
+)
 def test_a_type_without_a_form_in_json_is_a_mistake_of_ours(schema: Any) -> None:
     with pytest.raises(StopError, match="NDJSON has no form for the Avro type"):
         converter(schema)
@@ -358,3 +360,28 @@ def test_real_visits_are_all_events() -> None:
     assert len(events) == len(results) == 4736
     assert len({event.user_id for event in events}) == 923
     assert set(Counter(type(event).__name__ for event in events)) == {"UrlClicked", "PageViewed"}
+
+
+SIZE = {"type": "enum", "name": "Size", "symbols": ["S", "L"]}
+COUNTS = {"type": "map", "values": "int"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"), [(SIZE, "L"), (COUNTS, {"a": 1}), (COUNTS, {}), ("float", 1.5), ("float", 2)]
+)
+def test_a_value_of_a_coming_type_is_taken(schema: Any, value: object) -> None:
+    assert converter(schema)(value) == value
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        (SIZE, "M", "one of S, L"),
+        (SIZE, 1, "one of S, L"),
+        (COUNTS, {"a": "1"}, "an object in which each value is an integer"),
+        (COUNTS, [1], "an object"),
+    ],
+)
+def test_a_value_that_is_none_of_a_coming_type_is_refused(schema: Any, value: object, expected: str) -> None:
+    with pytest.raises(MismatchError, match=f"^{expected}$"):
+        converter(schema)(value)

@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from kafkajourney.embedded.registry import RegistryServer
-from tests.stack import Missing
-from tests.stack.registry import Registry as RealRegistry
+from schemas.compatibility import findings, parse
+from tests.stack import RealStack
 
 Json = Any
 
@@ -82,6 +82,7 @@ CHANGES: dict[str, tuple[Json, Json, tuple[bool, bool]]] = {
     "rename a field": (record(A), record(B), NEITHER),
     "rename a field that has a default": (record(field("a", default=1)), record(field("b", default=1)), BOTH),
     "rename a field, with an alias": (record(A), record(field("b", aliases=["a"])), NEW_READS_OLD),
+    "an alias that is another field's name": (record(A, B), record(field("b", aliases=["a"])), NEITHER),
     "an alias only": (record(A), record(field("a", aliases=["b"])), BOTH),
     "order only": (record(A, B), record(B, A), BOTH),
     "doc only": (record(A), record(field("a", doc="new"), doc="new"), BOTH),
@@ -145,31 +146,69 @@ CHANGES: dict[str, tuple[Json, Json, tuple[bool, bool]]] = {
     "widen in a recursion": (tree("int"), tree("long"), NEW_READS_OLD),
 }
 
-OTHERWISE: dict[tuple[str, str], str] = {}
+OTHERWISE: dict[tuple[str, str], str] = {
+    (
+        "real",
+        "an alias that is another field's name",
+    ): "Apicurio calls the new schema invalid (422) instead of incompatible: Java's parser gives up where it applies "
+    "the alias. (Confluent's counts any exception of its judge as incompatible, by its source.) Refused is refused.",
+}
+"""Where a registry does not say what we say: why. The tests expect it to stay so."""
+
+CASES = [
+    pytest.param(
+        kind,
+        name,
+        marks=[
+            *([pytest.mark.stack] if kind == "real" else []),
+            *([pytest.mark.xfail(strict=True, reason=OTHERWISE[kind, name])] if (kind, name) in OTHERWISE else []),
+        ],
+        id=f"{kind}-{name}",
+    )
+    for kind in ("embedded", "real")
+    for name in CHANGES
+]
 
 
 @pytest.fixture(scope="module")
-def embedded_url() -> Iterator[str]:
-    with RegistryServer() as server:
-        yield server.url
+def embedded_client() -> Iterator[SchemaRegistryClient]:
+    with RegistryServer() as server, SchemaRegistryClient({"url": server.url, "max.retries": 0}) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def real_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    try:
-        with RealRegistry(tmp_path_factory.mktemp("registry")) as registry:
-            yield registry.url
-    except Missing as missing:
-        pytest.skip(str(missing))
+def real_client(real: RealStack) -> Iterator[SchemaRegistryClient]:
+    with SchemaRegistryClient({"url": real.settings.schema_registry_url, "max.retries": 0}) as client:
+        yield client
 
 
-def registrys_verdict(url: str, name: str, old: Json, new: Json) -> tuple[bool, bool]:
+def our_verdict(old: Json, new: Json) -> tuple[bool, bool]:
+    first, second = parse(json.dumps(old)), parse(json.dumps(new))
+    return not findings(second, first), not findings(first, second)
+
+
+def registrys_verdict(client: SchemaRegistryClient, subject: str, old: Json, new: Json) -> tuple[bool, bool]:
     """Return what the registry says: whether new reads old, and whether old reads new."""
-    subject, candidate = name.replace(" ", "-"), Schema(json.dumps(new))
-    with SchemaRegistryClient({"url": url, "max.retries": 0}) as client:
-        client.register_schema(subject, Schema(json.dumps(old)))
-        verdicts = []
-        for level in ("BACKWARD", "FORWARD"):
-            client.set_compatibility(subject, level)
-            verdicts.append(client.test_compatibility(subject, candidate))
+    client.register_schema(subject, Schema(json.dumps(old)))
+    verdicts = []
+    for level in ("BACKWARD", "FORWARD"):
+        client.set_compatibility(subject, level)
+        verdicts.append(client.test_compatibility(subject, Schema(json.dumps(new))))
     return verdicts[0], verdicts[1]
+
+
+def test_the_table_is_long_enough_and_its_exceptions_are_in_it() -> None:
+    assert len(CHANGES) >= 25
+    assert {name for _, name in OTHERWISE} <= set(CHANGES)
+
+
+@pytest.mark.parametrize(("old", "new", "verdict"), CHANGES.values(), ids=CHANGES)
+def test_our_verdict(old: Json, new: Json, verdict: tuple[bool, bool]) -> None:
+    assert our_verdict(old, new) == verdict
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_a_registrys_verdict_is_ours(kind: str, name: str, request: pytest.FixtureRequest) -> None:
+    client = request.getfixturevalue(f"{kind}_client")
+    old, new, verdict = CHANGES[name]
+    assert registrys_verdict(client, f"{name} value", old, new) == verdict

@@ -14,7 +14,8 @@ from threading import Lock
 
 from avro.schema import Schema
 
-from schemas.compatibility import Level, SchemaInvalidError, check, parse
+from schemas.compatibility import Level, check
+from schemas.parsing import SchemaInvalidError, parse
 
 DEFAULT_LEVEL = Level.BACKWARD
 

@@ -1,0 +1,1 @@
+"""What ``python -m schemas check`` looks at, a module each; all of them yield ``Finding``."""
