@@ -83,7 +83,8 @@ class _Reading(NamedTuple):
 
 
 def _fields(event: Any, _context: SerializationContext) -> dict[str, Any]:
-    return vars(event)
+    fields: dict[str, Any] = vars(event)
+    return fields
 
 
 def _nested_fields(event: Any, _context: SerializationContext) -> dict[str, Any]:
