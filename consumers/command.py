@@ -88,9 +88,10 @@ def _run(
     loop = ConsumeLoop(
         consumer,
         watermarks,
+        partial(clients.require_topic, consumer, settings),
         Decoder(registry, load(), EVENT_TYPES, group.wanted),
         Store(engine, settings, group.name, group.write),
-        DeadLetterTopic(clients.dead_letter_producer(settings), settings.topic, group.name),
+        DeadLetterTopic(partial(clients.dead_letter_producer, settings), settings.topic, group.name),
         options,
         on_stored,
     )

@@ -37,6 +37,5 @@ class Backoff:
         return wait
 
     def over(self) -> None:
-        """Begin anew: the last try succeeded."""
+        """Begin anew: what failed has succeeded."""
         self.failures = 0
-        self.retry_at = 0.0

@@ -139,6 +139,16 @@ def partitions_of(client: Consumer | AdminClient | Producer, settings: Settings)
     return sorted(topic.partitions)
 
 
+def require_topic(client: Consumer, settings: Settings) -> None:
+    """Raise StopError where the topic does not exist (any more), TransientError where no broker answers."""
+    try:
+        existing = client.list_topics(timeout=REACH_TIMEOUT).topics
+    except KafkaException as error:
+        raise TransientError(f"the broker does not tell its topics: {error.args[0].str()}") from error
+    if settings.topic not in existing:
+        raise StopError(f"Topic {settings.topic!r} does not exist any more. Create it: kafkajourney topic create")
+
+
 def topics(client: Consumer | AdminClient | Producer, settings: Settings) -> dict[str, TopicMetadata]:
     """Return all topics of the cluster; raise StopError where no broker answers."""
     # Never with a topic's name: to ask for one by name can create it.

@@ -96,6 +96,8 @@ def _set_up_log(_context: click.Context, _parameter: click.Parameter, debug: boo
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     if debug or log.level == logging.NOTSET:  # a command's callback does not take back what its group's one set
         log.setLevel(logging.DEBUG if debug else logging.INFO)
+        # librdkafka goes on by itself after most of what it logs; what matters comes as an error of a call.
+        logging.getLogger("kafkajourney.librdkafka").setLevel(logging.DEBUG if debug else logging.CRITICAL)
 
 
 def main(command: click.Command, prefix: str) -> NoReturn:
@@ -142,14 +144,21 @@ def _show(error: Exception, sentence: str) -> None:
         log.debug("The traceback of the error above:", exc_info=error)
 
 
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C and SIGTERM set, so that work in flight is finished; a second one ends that too."""
-    stop = threading.Event()
+class Stop(threading.Event):
+    """Set by Ctrl-C and SIGTERM: what is in flight is finished. A second one sets ``give_up``: do not wait for it."""
 
-    def ask(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.default_int_handler)
+    def __init__(self) -> None:
+        super().__init__()
+        self.give_up = threading.Event()
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Stop]:
+    """Yield what the signals set, in place of an exception that could come anywhere."""
+    stop = Stop()
+
+    def ask(_number: int, _frame: object) -> None:
+        (stop.give_up if stop.is_set() else stop).set()
 
     previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -6,7 +6,7 @@ progress, so that a replay stores it once.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -51,14 +51,16 @@ def headers(message: Any, reason: RecordError, group: str, now: float) -> list[t
 class DeadLetterTopic:
     """The dead-letter topic of one group."""
 
-    def __init__(self, producer: Producer, topic: str, group: str) -> None:
-        self._producer = producer
+    def __init__(self, make_producer: Callable[[], Producer], topic: str, group: str) -> None:
+        self._make_producer = make_producer
+        self._producer: Producer | None = None  # most consumers never need one
         self._topic = dead_letter_topic(topic, group)
         self._group = group
         self._failure: KafkaError | None = None
 
     def send(self, message: Any, reason: RecordError) -> None:
         """Hand a dead letter over; only ``confirm`` tells that the broker has it."""
+        self._producer = self._producer or self._make_producer()
         try:
             self._producer.produce(
                 self._topic,
@@ -74,7 +76,7 @@ class DeadLetterTopic:
 
     def confirm(self) -> None:
         """Wait until the broker has all dead letters; raise TransientError where it has not taken one."""
-        left = self._producer.flush(CONFIRM_TIMEOUT)
+        left = self._producer.flush(CONFIRM_TIMEOUT) if self._producer is not None else 0
         failure, self._failure = self._failure, None
         if failure is not None:
             raise self._sorted(failure)

@@ -43,7 +43,15 @@ def _broker(settings: Settings) -> str:
 
 
 def _topic(settings: Settings) -> str:
-    return f"{settings.topic} has {len(clients.partitions_of(clients.admin(settings), settings))} partitions"
+    client = clients.admin(settings)
+    partitions = clients.partitions_of(client, settings)
+    metadata = clients.topics(client, settings)[settings.topic].partitions
+    ill = [p for p in partitions if metadata[p].leader < 0 or len(metadata[p].isrs) < len(metadata[p].replicas)]
+    if ill:
+        raise KafkaJourneyError(
+            f"Partitions {ill} of {settings.topic} have no leader or too few replicas in sync. Look at the brokers."
+        )
+    return f"{settings.topic} has {len(partitions)} partitions"
 
 
 def _registry(settings: Settings) -> str:

@@ -16,11 +16,16 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
+from kafkajourney.background import in_thread
 from kafkajourney.backoff import Backoff
+from kafkajourney.broker_errors import sorted_error
 from kafkajourney.errors import DecodeError, RecordError, RefusedError, StopError, TransientError
 from kafkajourney.events import Decoded, Move, Record
 
 R = TypeVar("R")
+
+LOOK_EVERY = 60.0
+"""Seconds between two looks of an idle consumer whether the topic is still there."""
 
 log = logging.getLogger("kafkajourney.consumer")
 
@@ -54,6 +59,8 @@ class Options(NamedTuple):
     """Dead letters in a row before the loop stops: then the deployment is at fault, not the records."""
     patience: float = 5.0
     """Seconds that the database may take before the partitions are paused, so that polling can go on meanwhile."""
+    closing_patience: float = 10.0
+    """Seconds that leaving the group may take; supervisors kill after some more."""
     idle_after: float = 5.0
     """Seconds without a partition before the loop says that it is idle."""
 
@@ -65,6 +72,7 @@ class ConsumeLoop:
         self,
         consumer: Any,
         watermarks: Callable[[int], tuple[int, int]],
+        require_topic: Callable[[], None],
         decode: Callable[[bytes | None], Decoded | None],
         store: Store,
         dead_letters: DeadLetters,
@@ -74,6 +82,7 @@ class ConsumeLoop:
     ) -> None:
         self._consumer = consumer
         self._watermarks = watermarks
+        self._require_topic = require_topic
         self._decode = decode
         self._store = store
         self._dead_letters = dead_letters
@@ -85,7 +94,9 @@ class ConsumeLoop:
         self._unsettled: set[int] = set()
         self._backoff = Backoff(random.Random())  # noqa: S311 # jitter
         self._dead_in_a_row = 0
-        self._without_partitions_since: float | None = clock()
+        self._look_at: float | None = clock() + options.idle_after
+        """When to look around next, while there is no partition to work on."""
+        self._is_idle = False
         self._stop = threading.Event()
 
     # --- the loop -------------------------------------------------------------------------------------------------
@@ -103,7 +114,15 @@ class ConsumeLoop:
             while not stop.is_set() and not (ends is not None and self.has_reached(ends)):
                 self.turn()
         finally:
-            self._consumer.close()  # commits what is stored and leaves the group
+            self._close()
+
+    def _close(self) -> None:
+        """Commit the offsets that are stored and leave the group; not for ever where the broker is away."""
+        closing = in_thread(self._consumer.close)
+        if futures.wait([closing], self._options.closing_patience).done:
+            closing.result()
+        else:
+            log.warning("the broker does not answer; leaving without a word. Nothing is lost, the database has it all")
 
     def turn(self) -> None:
         """Poll once and process what came; after a failure all partitions are unsettled."""
@@ -111,7 +130,7 @@ class ConsumeLoop:
             if self._unsettled and self._clock() >= self._backoff.retry_at:
                 self._settle()
             self._process(self._consumer.consume(self._options.batch_size, self._options.batch_wait))
-            self._tell_if_idle()
+            self._look_around_if_idle()
         except TransientError as error:
             self._unsettle(error)
 
@@ -141,7 +160,14 @@ class ConsumeLoop:
         self._patiently(lambda: self._store.commit(records, moves))
         self._positions |= ends
         self._store_offsets(ends)
+        self._recover()
         self._on_stored(records)
+
+    def _recover(self) -> None:
+        """End an outage: only a commit shows that registry, database and dead letters all work again."""
+        if self._backoff.failures:
+            log.info("going on after %.1f s", self._clock() - self._backoff.since)
+            self._backoff.over()
 
     def _patiently(self, ask: Callable[[], R]) -> R:
         """Return what the database answers; where it takes long, go on polling, so that the group keeps this member.
@@ -149,7 +175,7 @@ class ConsumeLoop:
         A connection that hangs (a firewall that drops packets, a frozen server) can hang for minutes. When the answer
         comes at last, nobody knows what became of the partitions, and they are settled anew.
         """
-        answer = _in_thread(ask)
+        answer = in_thread(ask)
         if futures.wait([answer], self._options.patience).done:
             return answer.result()
         log.warning("the database has not answered for %.0f s; polling goes on", self._options.patience)
@@ -177,7 +203,7 @@ class ConsumeLoop:
         """
         error = message.error()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise _sorted_error(error, self._options.topic)
+            raise sorted_error(error, self._options.topic)
         position = self._positions.get(message.partition())
         # The end of a partition is told at the offset after its last record; it is a place like one before it.
         return position is not None and message.offset() - (error is not None) >= position
@@ -217,7 +243,7 @@ class ConsumeLoop:
         consumer.pause(starts)
         self._unsettled |= {p.partition for p in partitions}
         if partitions:
-            self._without_partitions_since = None
+            self._look_at, self._is_idle = None, False
             log.info("assigned: %s", self._names(p.partition for p in partitions))
 
     def _revoked(self, consumer: Any, partitions: list[TopicPartition]) -> None:
@@ -226,7 +252,7 @@ class ConsumeLoop:
         (consumer.incremental_unassign(partitions) if self._options.incremental else consumer.unassign())
         log.info("revoked: %s", self._names(p.partition for p in partitions))
         if not self._positions and not self._unsettled:
-            self._without_partitions_since = self._clock()
+            self._look_at = self._clock() + self._options.idle_after
 
     def _forget(self, partitions: set[int]) -> None:
         self._unsettled -= partitions
@@ -242,9 +268,6 @@ class ConsumeLoop:
             self._require_kept(partition, positions[partition], low, high)
         for partition in bounds:
             self._seek(partition, positions[partition])
-        if self._backoff.failures:
-            log.info("going on after %.1f s", self._clock() - self._backoff.since)
-        self._backoff.over()
 
     def _seek(self, partition: int, offset: int) -> None:
         place = self._at(partition, offset)
@@ -280,14 +303,15 @@ class ConsumeLoop:
         self._positions.clear()
         self._consumer.pause([self._at(p, OFFSET_BEGINNING) for p in self._unsettled])
 
-    def _tell_if_idle(self) -> None:
-        since = self._without_partitions_since
-        if since is not None and self._clock() - since >= self._options.idle_after:
-            self._without_partitions_since = None
-            log.info(
-                "idle: all partitions of %s have an owner in the group; ready to take over",
-                self._options.topic,
-            )
+    def _look_around_if_idle(self) -> None:
+        """Say once that there is no partition to work on; look every minute whether the topic is still there."""
+        if self._look_at is None or self._clock() < self._look_at:
+            return
+        self._look_at = self._clock() + LOOK_EVERY
+        self._require_topic()
+        if not self._is_idle:
+            self._is_idle = True
+            log.info("idle: all partitions of %s have an owner in the group; ready to take over", self._options.topic)
 
     # --- small helpers --------------------------------------------------------------------------------------------
 
@@ -307,43 +331,3 @@ class ConsumeLoop:
 
     def _names(self, partitions: Iterable[int]) -> str:
         return f"{self._options.topic} {sorted(partitions)}"
-
-
-def _in_thread(work: Callable[[], R]) -> "futures.Future[R]":
-    """Run the work in a thread that does not keep the process alive where it hangs."""
-    future: futures.Future[R] = futures.Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:  # noqa: BLE001 # raised again by future.result()
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
-
-
-_DENIED = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError._AUTHENTICATION,
-)
-_TOO_OLD = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
-
-
-def _sorted_error(error: KafkaError, topic: str) -> StopError | TransientError:
-    """Return whether an error that ``consume`` reports is an outage or the end."""
-    code, reason = error.code(), error.str()
-    if code in _TOO_OLD:
-        return StopError(
-            f"The broker does not know the group protocol of KIP-848 ({reason}); it came with Kafka 4.0. Set "
-            '"group.protocol" = "classic" and "partition.assignment.strategy" = "cooperative-sticky" in [kafka].'
-        )
-    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-        return StopError(f"Topic {topic!r} does not exist any more ({reason}). Create it: kafkajourney topic create")
-    if code in _DENIED:
-        return StopError(f"The broker refuses access to {topic!r}: {reason}. Correct the [kafka] settings or its ACLs.")
-    if error.fatal():
-        return StopError(f"The Kafka client cannot go on: {reason}")
-    return TransientError(f"the broker reports: {reason}")

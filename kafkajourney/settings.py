@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from kafkajourney.embedded.state import STATE_FOLDER, running_stack
+from kafkajourney.embedded.state import EMBEDDED, STATE_FOLDER, running_stack
 from kafkajourney.errors import SettingsError
 
 DEFAULTS = {
@@ -110,7 +110,7 @@ def load(options: Mapping[str, str | None], environ: Mapping[str, str], folder: 
         **{name: str(values[name]) for name in DEFAULTS},
         kafka={ALIASES.get(name, name): _property_text(value) for name, value in _flat(toml.get("kafka", {}))},
         schema_registry=dict(_flat(toml.get("schema_registry", {}))),
-        embedded=values["bootstrap_servers"] == stack.get("bootstrap_servers"),
+        embedded=stack.get("kind") == EMBEDDED and values["bootstrap_servers"] == stack["bootstrap_servers"],
     )
     _validate(settings)
     return settings

@@ -92,7 +92,11 @@ def _produce(
         for event in paced(itertools.islice(events, count), rate, stop, publisher.wait):
             _publish(publisher, event, bad)
             show(publisher.delivered.total())
-        publisher.finish()
+        if stop.is_set() and len(kafka := publisher.producer):
+            click.echo(
+                f"waiting for the broker to confirm {len(kafka)} events; Ctrl-C once more gives them up", err=True
+            )
+        publisher.finish(stop.give_up)
         interrupted = stop.is_set()
     _summarise(publisher, settings.topic, time.monotonic() - began)
     if settings.embedded:

@@ -3,15 +3,17 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from threading import Event as Stop
+from threading import Event
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from kafkajourney import events
 from kafkajourney.errors import RecordError, StopError
-from kafkajourney.events import Event
 
-Delivered = Callable[[Event, Any], None]
+Delivered = Callable[[events.Event, Any], None]
+
+_NEVER = Event()
 
 
 class Publisher:
@@ -20,11 +22,11 @@ class Publisher:
     def __init__(
         self,
         producer: Producer,
-        encode: Callable[[Event], bytes],
+        encode: Callable[[events.Event], bytes],
         topic: str,
         on_delivered: Delivered = lambda _event, _message: None,
     ) -> None:
-        self._producer = producer
+        self.producer = producer
         self._encode = encode
         self._topic = topic
         self._on_delivered = on_delivered
@@ -34,7 +36,7 @@ class Publisher:
         self.failed = 0
         """Events that the broker did not confirm within the delivery timeout."""
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: events.Event) -> None:
         """Hand an event over, waiting while the queue is full.
 
         Raises RecordError where the event cannot be a record, StopError after a delivery has failed.
@@ -47,27 +49,32 @@ class Publisher:
         while True:
             self._require_no_failure()
             try:
-                self._producer.produce(self._topic, key=event.user_id.encode(), value=value, on_delivery=report)
+                self.producer.produce(self._topic, key=event.user_id.encode(), value=value, on_delivery=report)
             except BufferError:
-                self._producer.poll(0.1)  # full: deliveries make room
+                self.producer.poll(0.1)  # full: deliveries make room
             except KafkaException as error:
                 raise RecordError(f"{type(event).__name__} cannot be produced: {error.args[0].str()}") from error
             else:
-                self._producer.poll(0)
+                self.producer.poll(0)
                 return
 
     def wait(self, seconds: float) -> None:
         """Take delivery reports for so long."""
-        self._producer.poll(seconds)
+        self.producer.poll(seconds)
         self._require_no_failure()
 
-    def finish(self) -> None:
-        """Wait until the fate of every event is known; raise StopError with the count where some were not delivered."""
-        while len(self._producer):
-            self._producer.flush(1)
+    def finish(self, give_up: Event = _NEVER) -> None:
+        """Wait until the fate of every event is known; raise StopError with the count where some were not delivered.
+
+        Where ``give_up`` is set meanwhile, those whose fate is not known count as not delivered.
+        """
+        while (left := len(self.producer)) and not give_up.is_set():
+            self.producer.flush(1)
+        if left:
+            raise StopError(f"{left} events are not confirmed by the broker, {self.delivered.total()} are.")
         self._require_no_failure()
 
-    def _report(self, event: Event, error: KafkaError | None, message: Any) -> None:
+    def _report(self, event: events.Event, error: KafkaError | None, message: Any) -> None:
         if error is None:
             self.delivered[type(event).__name__] += 1
             self._on_delivered(event, message)
@@ -78,8 +85,8 @@ class Publisher:
     def _require_no_failure(self) -> None:
         if not self.failed:
             return
-        while len(self._producer):
-            self._producer.flush(1)
+        while len(self.producer):
+            self.producer.flush(1)
         raise StopError(
             f"{self.failed} events were not delivered to {self._topic} ({self._first_failure}); "
             f"{self.delivered.total()} were. See whether the broker is well, then produce the rest again."
@@ -87,18 +94,18 @@ class Publisher:
 
 
 def paced(
-    events: Iterable[Event],
+    journey: Iterable[events.Event],
     rate: float,
-    stop: Stop,
+    stop: Event,
     wait: Callable[[float], None],
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Event]:
+) -> Iterator[events.Event]:
     """Yield the events at ``rate`` a second (0: as fast as possible) until they end or ``stop`` is set.
 
     The time of each follows from the first one's, so that delays do not add up. ``wait`` is called with seconds.
     """
     start = clock()
-    for number, event in enumerate(events):
+    for number, event in enumerate(journey):
         while rate and not stop.is_set() and (left := start + number / rate - clock()) > 0:
             wait(min(left, 0.2))  # short, for a signal to be seen
         if stop.is_set():

@@ -21,7 +21,7 @@ LAYERS = {
         schemas.catalogue schemas.events schemas.parsing schemas.compatibility schemas.generate schemas.changes
         schemas.examples schemas.diff schemas.scaffold schemas.checks schemas.checks.finding schemas.checks.files
         schemas.checks.rules schemas.checks.evolution schemas.checks.examples schemas.checks.classes
-        kafkajourney.events kafkajourney.backoff
+        kafkajourney.events kafkajourney.backoff kafkajourney.background kafkajourney.broker_errors
         producer.simulator producer.ndjson consumers.journey.rows consumers.analytic.rows
         kafkajourney.embedded.registry_store""",
     "the loop": "kafkajourney.loop",

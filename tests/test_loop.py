@@ -145,6 +145,7 @@ class Bench:
     def __init__(self, **options: Any) -> None:
         self.log: list[str] = []
         self.now = 0.0
+        self.topic_is_gone = False
         self.bounds = {0: (0, 100), 1: (0, 100)}
         self.consumer = FakeConsumer(self.log)
         self.store = FakeStore(self.log)
@@ -152,12 +153,17 @@ class Bench:
         self.loop = ConsumeLoop(
             self.consumer,
             lambda partition: self.bounds[partition],
+            self.require_topic,
             decode,
             self.store,
             self.dead_letters,
             Options(TOPIC, incremental=True, **options),
             clock=lambda: self.now,
         )
+
+    def require_topic(self) -> None:
+        if self.topic_is_gone:
+            raise StopError("gone")
 
     def assign(self, *partitions: int) -> None:
         self.loop._assigned(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
@@ -171,6 +177,8 @@ class Bench:
 
 
 def decode(value: bytes | None) -> Decoded | None:
+    if value == b"away":
+        raise TransientError("the registry is away")
     if value is None or value == b"bad":
         raise DecodeError("bad bytes")
     return None if value == b"passed over" else Decoded("Any", object(), {})  # type: ignore[arg-type]
@@ -380,6 +388,41 @@ def test_an_idle_consumer_says_so_once(caplog: pytest.LogCaptureFixture) -> None
         bench.now = 10.0
         bench.turn()
         assert caplog.text.count("idle") == 2
+
+
+def test_an_idle_consumer_notices_that_the_topic_is_gone() -> None:
+    bench = Bench(idle_after=5)
+    bench.now = 5.0
+    bench.turn()
+    bench.topic_is_gone = True
+    bench.now = 60.0
+    bench.turn()
+    bench.now = 65.0
+    with pytest.raises(StopError, match="gone"):
+        bench.turn()
+
+
+def test_the_waits_grow_until_something_is_committed_again(bench: Bench) -> None:
+    waits = []
+    for _ in range(6):
+        bench.consumer.batches = []
+        bench.turn(Message(0, 0, b"away"))
+        waits.append(bench.loop._backoff.retry_at - bench.now)
+        bench.now = bench.loop._backoff.retry_at
+    assert waits[-1] > 8
+    bench.turn(Message(0, 0, b"a"))
+    bench.store.failures = [TransientError("again")]
+    bench.turn(Message(0, 1, b"b"))
+    assert bench.loop._backoff.retry_at - bench.now <= 0.5
+
+
+def test_leaving_takes_no_longer_than_is_allowed() -> None:
+    bench = Bench(closing_patience=0.01)
+    never, stop = threading.Event(), threading.Event()
+    bench.consumer.close = never.wait  # type: ignore[assignment]
+    stop.set()
+    bench.loop.run(stop)
+    never.set()
 
 
 def test_the_consumer_is_closed_however_the_loop_ends() -> None:

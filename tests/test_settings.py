@@ -91,7 +91,10 @@ def test_a_variable_of_the_env_file_may_be_made_of_others(tmp_path: Path) -> Non
 
 def test_settings_know_whether_the_broker_is_the_embedded_one(tmp_path: Path) -> None:
     with claimed(tmp_path / STATE_FOLDER) as publish:
-        publish({"bootstrap_servers": "127.0.0.1:5"})
+        publish({"bootstrap_servers": "127.0.0.1:5", "kind": "real"})
+        assert not load({}, {}, tmp_path).embedded
+    with claimed(tmp_path / STATE_FOLDER) as publish:
+        publish({"bootstrap_servers": "127.0.0.1:5", "kind": "embedded"})
         assert load({}, {}, tmp_path).embedded
         assert not load({"bootstrap_servers": "other:5"}, {}, tmp_path).embedded
     assert not load({}, {}, tmp_path).embedded

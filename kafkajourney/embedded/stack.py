@@ -11,7 +11,7 @@ from alembic import command as alembic
 from kafkajourney import database
 from kafkajourney.embedded.broker import embedded_broker
 from kafkajourney.embedded.registry import RegistryServer
-from kafkajourney.embedded.state import claimed
+from kafkajourney.embedded.state import EMBEDDED, claimed
 from kafkajourney.registry import Registry
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT, Settings
 from schemas.catalogue import load
@@ -40,7 +40,7 @@ def embedded_stack(folder: Path, topic: str = DEFAULTS["topic"], partitions: int
         database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
         for _ in register(Registry(settings), load(), topic):
             pass
-        publish(addresses(settings))
+        publish(addresses(settings) | {"kind": EMBEDDED})
         yield settings
 
 

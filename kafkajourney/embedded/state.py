@@ -16,6 +16,9 @@ from kafkajourney.errors import StopError
 STATE_FOLDER = Path(".kafkajourney")
 """Where the stack of a folder keeps its state, below that folder."""
 
+EMBEDDED = "embedded"
+"""The kind of the stack that ``kafkajourney up`` starts; ``make stack`` publishes a real one in the same way."""
+
 PATIENCE = 0.5
 """Seconds to wait for the lock."""
 
