@@ -123,10 +123,19 @@ def topic_() -> None:
     default=topics.BROKER_DEFAULT,
     help="Copies of each partition.  [default: the broker's]",
 )
+@click.option(
+    "--retention-hours",
+    type=click.FloatRange(0),
+    help="How long records are kept, 0 for ever; longer than your oldest database backup.  [default: the broker's]",
+)
 @settings_options("bootstrap_servers", "topic")
-def create(settings: Settings, partitions: int, replication: int) -> None:
-    """Create the topic and the groups' dead-letter topics, where they do not exist."""
-    for sentence in topics.create(settings, list(GROUPS), partitions, replication):
+def create(settings: Settings, partitions: int, replication: int, retention_hours: float | None) -> None:
+    """Create the topic and the groups' dead-letter topics, where they do not exist.
+
+    A topic that exists is left as it is; one with fewer partitions than asked for is an error, since adding some
+    moves users to other partitions.
+    """
+    for sentence in topics.create(settings, list(GROUPS), partitions, replication, retention_hours):
         click.echo(sentence)
 
 

@@ -13,14 +13,24 @@ from kafkajourney.errors import StopError
 from kafkajourney.settings import Settings
 
 BROKER_DEFAULT = -1
+FOR_EVER = -1
 
 
-def create(settings: Settings, groups: Sequence[str], partitions: int, replication: int) -> list[str]:
+def create(
+    settings: Settings,
+    groups: Sequence[str],
+    partitions: int,
+    replication: int = BROKER_DEFAULT,
+    retention_hours: float | None = None,
+) -> list[str]:
     """Create what is missing of the topic and the groups' dead-letter topics; return a sentence about each.
 
-    ``replication`` is the number of copies, -1 the broker's default. Raises StopError where the broker refuses, or
-    where the topic exists with fewer partitions than asked for.
+    ``replication`` is the number of copies. ``retention_hours`` is for the topic, 0 for ever, None the broker's
+    default; dead letters are kept for ever. Raises StopError where the broker refuses, or where the topic exists with
+    fewer partitions than asked for.
     """
+    retention = {} if retention_hours is None else {"retention.ms": str(int(retention_hours * 3_600_000) or FOR_EVER)}
+    letters = {"max.message.bytes": str(clients.DEAD_LETTER_BYTES), "retention.ms": str(FOR_EVER)}
     admin = clients.admin(settings)
     existing = clients.topics(admin, settings)
     wanted = {settings.topic: partitions} | {dead_letter_topic(settings.topic, group): 1 for group in groups}
@@ -28,8 +38,8 @@ def create(settings: Settings, groups: Sequence[str], partitions: int, replicati
     for name, number in wanted.items():
         found = existing.get(name)
         if found is None:
-            larger = {} if name == settings.topic else {"max.message.bytes": str(clients.DEAD_LETTER_BYTES)}
-            _create(admin, NewTopic(name, number, replication, config=larger))
+            config = retention if name == settings.topic else letters
+            _create(admin, NewTopic(name, number, replication, config=config))
             sentences.append(f"topic {name} created with {number} partitions")
         elif name == settings.topic and len(found.partitions) < number:
             raise StopError(

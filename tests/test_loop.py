@@ -335,6 +335,19 @@ def test_records_that_were_stored_before_are_passed_over() -> None:
     assert bench.store.values == [b"c"]
 
 
+def test_a_crash_between_commit_and_store_repeats_nothing(bench: Bench) -> None:
+    bench.consumer.store_error = KafkaError._FAIL  # the process ends here
+    with pytest.raises(KafkaException):
+        bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"))
+    assert bench.consumer.stored == {}
+    after = Bench()
+    after.store.next_offsets, after.store.values = bench.store.next_offsets, bench.store.values
+    after.assign(0)
+    after.turn(*(Message(0, n, value) for n, value in enumerate([b"a", b"b", b"c"])))
+    assert after.consumer.seeks == [(0, 2)]
+    assert after.store.values == [b"a", b"b", b"c"]
+
+
 def test_an_offset_that_cannot_be_stored_since_the_partition_was_lost_is_no_failure(bench: Bench) -> None:
     bench.consumer.store_error = KafkaError._STATE
     bench.turn(Message(0, 0, b"a"))

@@ -134,6 +134,40 @@ def test_consumers_that_are_killed_lose_nothing_and_double_nothing(stack: Settin
     assert "produced 4000, stored 4000, missing 0, duplicates 0, unexpected 0" in verdict
 
 
+DIES = """
+import os, runpy, sys
+from kafkajourney.loop import ConsumeLoop
+{patch}
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+DEATHS = {
+    "between commit and store": "ConsumeLoop._store_offsets = lambda *_: os._exit(9)",
+    "between write and commit": """
+from kafkajourney.store import Store
+make = Store.__init__
+def make_dying(self, engine, settings, group, write):
+    make(self, engine, settings, group, lambda *batch: (write(*batch), os._exit(9)))
+Store.__init__ = make_dying
+""",
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_consumer_that_dies_at_the_worst_moment_leaves_no_gap_and_no_duplicate(
+    stack: Settings, commands: Commands, tmp_path: Path, death: str
+) -> None:
+    (tmp_path / "dies.py").write_text(DIES.format(patch=DEATHS[death]))
+    commands.run("producer", "--rate", "0", "--count", "400")
+    for group in ("journey", "analytic"):
+        for _ in range(2):
+            dying = commands.start("dies", f"consumers.{group}", "--until-caught-up", "--batch-size", "50")
+            dying.end(9)
+    store_all(commands)
+    verdict = commands.run("kafkajourney", "verify")
+    assert "produced 400, stored 400, missing 0, duplicates 0, unexpected 0" in verdict
+
+
 def test_a_restored_backup_is_refilled(stack: Settings, commands: Commands) -> None:
     commands.run("producer", "--rate", "0", "--count", "500")
     store_all(commands)
