@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -93,7 +94,8 @@ class ConsumeLoop:
         """The next offset of each settled partition, as the database has it."""
         self._unsettled: set[int] = set()
         self._backoff = Backoff(random.Random())  # noqa: S311 # jitter
-        self._dead_in_a_row = 0
+        self._in_a_row: Counter[type[RecordError]] = Counter()
+        """Dead letters since the last record that was decoded, and since the last row that was taken."""
         self._look_at: float | None = clock() + options.idle_after
         """When to look around next, while there is no partition to work on."""
         self._is_idle = False
@@ -160,6 +162,8 @@ class ConsumeLoop:
         self._patiently(lambda: self._store.commit(records, moves))
         self._positions |= ends
         self._store_offsets(ends)
+        if any(record.decoded for record in records):
+            self._in_a_row[RefusedError] = 0
         self._recover()
         self._on_stored(records)
 
@@ -218,12 +222,12 @@ class ConsumeLoop:
         except DecodeError as error:
             self._set_aside(message, error)
             return place._replace(reason=str(error))
-        self._dead_in_a_row = 0
+        self._in_a_row[DecodeError] = 0
         return place._replace(decoded=decoded)
 
     def _set_aside(self, message: Any, reason: RecordError) -> None:
-        self._dead_in_a_row += 1
-        if self._dead_in_a_row > self._options.max_dead_letters:
+        self._in_a_row[type(reason)] += 1
+        if self._in_a_row[type(reason)] > self._options.max_dead_letters:
             raise StopError(
                 f"More than {self._options.max_dead_letters} records in a row cannot be stored, the last one "
                 f"({message.topic()} [{message.partition()}] at {message.offset()}) because {reason}. "

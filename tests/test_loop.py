@@ -271,6 +271,28 @@ def test_too_many_dead_letters_in_a_row_stop_the_loop() -> None:
     assert bench.store.next_offsets[0] == 4
 
 
+def test_refused_rows_with_good_ones_between_are_not_in_a_row() -> None:
+    bench = Bench(max_dead_letters=2)
+    bench.assign(0)
+    bench.turn()
+    bench.store.refused = {b"bad row"}
+    bench.turn(*(Message(0, n, b"bad row" if n % 2 else b"a") for n in range(12)))
+    assert len(bench.dead_letters.sent) == 6
+    assert bench.store.next_offsets[0] == 12
+
+
+def test_too_many_refused_rows_in_a_row_stop_the_loop_however_small_the_batches() -> None:
+    bench = Bench(max_dead_letters=2)
+    bench.assign(0)
+    bench.turn()
+    bench.store.refused = {b"bad row"}
+    bench.turn(Message(0, 0, b"bad row"))
+    bench.turn(Message(0, 1, b"bad row"))
+    with pytest.raises(StopError, match="More than 2 records in a row"):
+        bench.turn(Message(0, 2, b"bad row"))
+    assert bench.store.next_offsets[0] == 2
+
+
 def test_after_an_outage_the_loop_goes_on_from_the_database(bench: Bench) -> None:
     bench.store.failures = [TransientError("away"), TransientError("still away")]
     bench.turn(Message(0, 0, b"a"))
