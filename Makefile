@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit stack chaos lint format constraints clean
+.PHONY: help setup demo test unit stack chaos bench lint format constraints clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ stack: setup ## start real Kafka and a real registry; they run until Ctrl-C (nee
 
 chaos: setup ## the fault suite: 200 SIGKILLs and other faults over a million events, then verify
 	$(BIN)/python -m tests.chaos
+
+bench: setup ## drain a backlog from real Kafka, by us and by others (minutes)
+	$(BIN)/python -m benchmarks
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

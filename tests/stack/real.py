@@ -41,12 +41,18 @@ class RealStack:
 
     def fresh(self, topic: str, *, on_postgres: bool = False) -> Settings:
         """Return settings with a new topic and an empty database, both named so, ready to use."""
-        if on_postgres and self.postgres is not None:
-            url = self.postgres.create(topic)
-        else:
-            url = f"sqlite:///{self.folder}/{topic}.db"
-        settings = replace(self.settings, topic=topic, database_url=url)
+        settings = replace(self.empty_database(topic, on_postgres=on_postgres), topic=topic)
         prepare(settings)
+        return settings
+
+    def empty_database(self, name: str, *, on_postgres: bool = False) -> Settings:
+        """Return the stack's settings with an empty database of this name, its tables made."""
+        if on_postgres and self.postgres is not None:
+            url = self.postgres.create(name)
+        else:
+            url = f"sqlite:///{self.folder}/{name}.db"
+        settings = replace(self.settings, database_url=url)
+        database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
         return settings
 
     def last_lines(self) -> str:
