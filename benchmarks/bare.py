@@ -1,8 +1,8 @@
 """The limit of the same work in Python: a bare loop without guarantees, in a process of its own.
 
-``python -m benchmarks.bare TOPIC EVENTS DATABASE_URL``: confluent-kafka's ``consume``, ``fastavro.schemaless_reader``, the
-driver's executemany, a commit for each batch. No progress, no fence, no dead letters, no other version of a schema, no
-type that it does not know, no outage.
+``python -m benchmarks.bare TOPIC EVENTS DATABASE_URL``: confluent-kafka's ``consume``, ``fastavro.schemaless_reader``,
+the driver's executemany, a commit for each batch. No progress, no fence, no dead letters, no other version of a schema,
+no type that it does not know, no outage.
 """
 
 import io

@@ -96,14 +96,14 @@ class Fleet:
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._environment = environment
-        self._folder = folder
+        self.folder = folder
         self._number = 0
         self.members: list[Member] = []
 
     def add(self, group: str) -> Member:
         """Start one more consumer of a group."""
         self._number += 1
-        member = Member(f"{group}-{self._number}", [f"consumers.{group}"], self._environment, self._folder)
+        member = Member(f"{group}-{self._number}", [f"consumers.{group}"], self._environment, self.folder)
         self.members.append(member)
         return member
 
