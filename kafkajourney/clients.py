@@ -5,6 +5,7 @@ unchanged; ``settings.PROMISED`` are refused there.
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,12 @@ C = TypeVar("C")
 
 DEAD_LETTER_BYTES = 2 * 1024 * 1024
 """What a dead letter may measure: by default a topic takes records of about half of that."""
+
+APIVERSION = "state APIVERSION_QUERY"
+"""In librdkafka's reason where a broker closed the connection at the first word: it expects another protocol."""
+
+PROBE_TIMEOUT = 3.0
+"""Seconds to find out why no broker can be reached."""
 
 READ_TIMEOUT = 30.0
 """Seconds without a record that should be there before reading a topic is given up."""
@@ -162,10 +169,63 @@ def reach(call: Callable[[], Any], settings: Settings) -> Any:
     try:
         return call()
     except KafkaException as error:
-        raise StopError(
-            f"No Kafka broker answers at {settings.bootstrap_servers} ({error.args[0].str()}). Start one "
-            "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_BOOTSTRAP_SERVERS."
-        ) from error
+        raise StopError(_why_unreachable(settings, error.args[0])) from error
+
+
+def _why_unreachable(settings: Settings, error: KafkaError) -> str:
+    """Return what keeps the brokers from being reached, and what to correct."""
+    at = settings.bootstrap_servers
+    code, reason = _cause(settings) or (error.code(), error.str())
+    if code == KafkaError._AUTHENTICATION:
+        return (
+            f"The broker at {at} refuses the credentials: {reason}. Correct sasl.mechanism, sasl.username and "
+            "sasl.password in [kafka]."
+        )
+    if code == KafkaError._SSL or "SSL" in reason:
+        return (
+            f"There is no TLS connection to the broker at {at}: {_without_advice(reason)}. Correct ssl.ca.location, "
+            "ssl.certificate.location or security.protocol in [kafka]."
+        )
+    if APIVERSION in reason:
+        return f"The broker at {at} closes the connection at once ({reason}). Correct security.protocol in [kafka]."
+    return (
+        f"No Kafka broker answers at {at} ({reason}). Start one (kafkajourney up, or docker compose up -d), or set "
+        "KAFKAJOURNEY_BOOTSTRAP_SERVERS."
+    )
+
+
+def _cause(settings: Settings) -> tuple[int, str] | None:
+    """Return code and text of the first telling error of a new connection: calls fail without it."""
+    told: list[tuple[int, str]] = []
+    listener = logging.Logger("probe")
+    listener.addHandler(_Listener(told))
+    properties = _properties(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), {})
+    probe = AdminClient(
+        properties | {"logger": listener, "error_cb": lambda error: told.append((error.code(), error.str()))}
+    )
+    deadline = time.monotonic() + PROBE_TIMEOUT
+    while time.monotonic() < deadline:
+        probe.poll(0.1)
+        for code, text in told:
+            if code in (KafkaError._AUTHENTICATION, KafkaError._SSL) or "SSL" in text or APIVERSION in text:
+                return code, text.rstrip(".")
+    return None
+
+
+class _Listener(logging.Handler):
+    """Keeps what librdkafka logs: that a connection was closed at once stands only there."""
+
+    def __init__(self, told: list[tuple[int, str]]) -> None:
+        super().__init__()
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told.append((KafkaError.NO_ERROR, record.getMessage().rpartition("]: ")[2]))
+
+
+def _without_advice(reason: str) -> str:
+    """Return librdkafka's reason without its hint to switch the verification of certificates off."""
+    return re.sub(r"[;:,]?\s*\(?[^():;]*ssl\.endpoint\.identification\.algorithm[^()]*\)?", "", reason)
 
 
 def end_offsets(settings: Settings) -> dict[int, int]:

@@ -95,6 +95,11 @@ class Registry:
         try:
             return call()
         except httpx2.TransportError as error:
+            if "certificate" in str(error).lower() or "[SSL" in str(error):
+                raise StopError(
+                    f"There is no TLS connection to the schema registry at {self._address}: {error}. Correct "
+                    f"ssl.ca.location or ssl.certificate.location in the [schema_registry] table of {TOML_FILE}."
+                ) from error
             raise TransientError(
                 f"No schema registry answers at {self._address} ({error or type(error).__name__}). Start one "
                 "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_SCHEMA_REGISTRY_URL."
@@ -117,8 +122,8 @@ class Registry:
             return TransientError(f"The schema registry at {self._address} cannot answer: {text}")
         if status in _DENIED:
             return StopError(
-                f"The schema registry at {self._address} refuses the credentials: {text}. Set basic.auth.user.info "
-                f"or a certificate in the [schema_registry] table of {TOML_FILE}."
+                f"The schema registry at {self._address} refuses the credentials (HTTP {status}). Set "
+                f"basic.auth.user.info or a certificate in the [schema_registry] table of {TOML_FILE}."
             )
         if error.error_code == SchemaRegistryError.UNKNOWN or error.error_code is None:
             return StopError(f"What answers at {self._address} is no schema registry (HTTP {status}). Correct the URL.")

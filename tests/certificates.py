@@ -30,10 +30,10 @@ class Authority:
         self.certificate.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
     def issue(self, name: str, password: str | None = None) -> Path:
-        """Return the file of a new key, encrypted where there is a password, and its certificate for the loopback."""
+        """Return the file of a new key, encrypted where there is a password, and its certificate for 127.0.0.1."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _certificate(_named(name), self._name, key.public_key()).add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST)), x509.DNSName("localhost")]), critical=False
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))]), critical=False
         )
         encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
         path = self._folder / f"{name}.pem"
