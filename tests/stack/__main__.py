@@ -11,7 +11,7 @@ from kafkajourney.embedded.stack import addresses, environment
 from kafkajourney.embedded.state import STATE_FOLDER, claimed
 from kafkajourney.errors import StopError
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT
-from tests.stack.download import Missing, java, kafka_libraries, registry_home
+from tests.stack.download import Missing, java, java_serdes, kafka_libraries, registry_home
 from tests.stack.real import RealStack, real_stack
 
 FOLDER = STATE_FOLDER / "real"
@@ -44,7 +44,7 @@ def cli(brokers: str, postgres: bool, topic: str, download: bool, command: tuple
 
 def _download() -> int:
     java()
-    for folder in (kafka_libraries(), registry_home()):
+    for folder in (kafka_libraries(), registry_home(), java_serdes()):
         click.echo(folder)
     return 0
 

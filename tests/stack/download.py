@@ -5,11 +5,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
-from tests.stack.versions import JAVA, KAFKA, KAFKA_LOGGING, MAVEN_PLUGIN, REGISTRY
+from tests.stack.versions import JAVA, JAVA_SERDES, KAFKA, KAFKA_LOGGING, MAVEN_PLUGIN, REGISTRY
 
 DOWNLOAD_DEADLINE = 900.0
 
@@ -41,7 +42,12 @@ def java() -> str:
 
 def kafka_libraries() -> Path:
     """Return the folder of the broker's jars, downloaded where it is not in the cache."""
-    return _cached(f"kafka-{_version(KAFKA)}", _download_kafka)
+    return _cached(f"kafka-{_version(KAFKA)}", partial(_download_libraries, [KAFKA, KAFKA_LOGGING]))
+
+
+def java_serdes() -> Path:
+    """Return the folder of the jars of a Java client, downloaded where it is not in the cache."""
+    return _cached(f"java-serdes-{_version(JAVA_SERDES)}", partial(_download_libraries, [JAVA_SERDES]))
 
 
 def registry_home() -> Path:
@@ -53,8 +59,8 @@ def _version(artifact: str) -> str:
     return artifact.split(":")[2]
 
 
-def _download_kafka(folder: Path) -> None:
-    dependencies = [_DEPENDENCY.format(*artifact.split(":")) for artifact in (KAFKA, KAFKA_LOGGING)]
+def _download_libraries(artifacts: Sequence[str], folder: Path) -> None:
+    dependencies = [_DEPENDENCY.format(*artifact.split(":")) for artifact in artifacts]
     (folder / "pom.xml").write_text(_POM.format("".join(dependencies)), encoding="utf-8")
     _maven(folder, "copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
 
