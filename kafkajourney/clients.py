@@ -35,7 +35,12 @@ READ_TIMEOUT = 30.0
 REACH_TIMEOUT = 5.0
 """Seconds to wait for an answer of the broker before it counts as unreachable."""
 
+TELL_EVERY = 60.0
+"""Seconds between two warnings that say the same of a connection."""
+
 log = logging.getLogger("kafkajourney.librdkafka")
+connection_log = logging.getLogger("kafkajourney.connection")
+"""A log of its own: that of librdkafka is silent without ``--debug``."""
 
 MEMBERSHIP = ("group.", "session.timeout", "heartbeat.", "max.poll.", "partition.assignment.")
 """Beginnings of the properties of a group's members."""
@@ -119,12 +124,25 @@ def _properties(settings: Settings, foreign: tuple[str, ...], defaults: dict[str
     """Return the properties of one client; those of another kind of client are left out (librdkafka warns of them)."""
     chosen = {name: value for name, value in settings.kafka.items() if not name.startswith(foreign)}
     own = {"bootstrap.servers": settings.bootstrap_servers, "client.id": "kafkajourney", "logger": log}
-    return defaults | own | {"error_cb": _log_error} | chosen
+    return defaults | own | {"error_cb": _ErrorLog()} | chosen
 
 
-def _log_error(error: KafkaError) -> None:
-    # Informational: librdkafka goes on by itself. What matters comes as an error of a message or a call.
-    log.debug("%s", error.str())
+class _ErrorLog:
+    """Tells why a client's connections fail, each reason once a minute: librdkafka tries many times a second.
+
+    Informational: librdkafka goes on by itself. What matters to a call comes as its error.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[str, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        reason, now = re.sub(r" \(after \d+ms in state \w+\)$", "", error.str()), self._clock()
+        if now - self._told.get(reason, -TELL_EVERY) < TELL_EVERY:
+            return
+        self._told[reason] = now
+        connection_log.warning("no connection to the broker, trying on: %s", reason)
 
 
 def is_incremental(settings: Settings) -> bool:
