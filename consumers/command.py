@@ -98,7 +98,7 @@ def _run(
     log.info("%s: reading %s (%d partitions), pid %d", group.name, settings.topic, len(partitions), os.getpid())
     gc.freeze()  # what the imports left stays; the collector need not walk it again for every few batches
     with stop_on_signal() as stop:
-        loop.run(stop, ends)
+        loop.run(stop, ends, stop.give_up)
         interrupted = stop.is_set()
     engine.dispose()
     log.info("%s: %s", group.name, "stopped, nothing is left half done" if interrupted else "caught up")

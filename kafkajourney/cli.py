@@ -153,6 +153,9 @@ def _print_report(report: verify.Report) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, number, meaning in (
         ("set aside", report.set_aside, "records that are dead letters: kafkajourney dlq list"),
+        ("altered", report.altered, "rows of which other columns are not what the topic says"),
+        ("ahead", report.ahead, "rows that the progress of the group journey does not cover"),
+        ("beyond", report.beyond, "partitions in which a group's progress is after the topic's end"),
         ("lost", report.lost_letters, "records that were set aside and are not in the dead-letter topic"),
         ("lag", report.lag, "records that the group journey has not come to yet"),
         ("lag", report.plays_lag, "records that the group analytic has not come to yet"),
@@ -173,9 +176,13 @@ def _print_report(report: verify.Report) -> None:
         f"plays: {report.plays_counted} counted, {report.plays_produced} produced, by {report.users} users, "
         f"{report.wrong_totals} totals wrong",
     )
-    if report.differs:
+    if report.is_wrong:
         raise StopError("The tables are not what the topic says, see above.")
-    console.print("[green]verified[/]: everything on the topic is in the tables, once, in order")
+    if report.differs:
+        raise StopError("The groups have not caught up yet, else all is well. Run it again when they have.")
+    aside = f", but for {report.set_aside} dead letters" if report.set_aside else ""
+    bounded = f"; {report.dropped} records are no longer on the topic" if report.dropped else ""
+    console.print(f"[green]verified[/]: everything on the topic is in the tables, once, in order{aside}{bounded}")
 
 
 def main() -> None:

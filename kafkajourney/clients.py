@@ -118,6 +118,8 @@ def _made(client: Callable[[dict[str, Any]], C], properties: dict[str, Any]) -> 
         return client(properties)
     except KafkaException as error:
         raise SettingsError(f"{TOML_FILE}: [kafka] is refused: {error.args[0].str()}") from error
+    except TypeError as error:
+        raise SettingsError(f"{TOML_FILE}: [kafka] is refused: {error}") from error
 
 
 def _properties(settings: Settings, foreign: tuple[str, ...], defaults: dict[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,13 @@ from kafkajourney.settings import Settings
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
+DRIVERS = ("ODBC Driver 18 for SQL Server", "ODBC Driver 17 for SQL Server", "FreeTDS")
+"""The ODBC drivers that are looked for, the best first."""
+
 GET_DRIVER = (
-    "Install Microsoft's ODBC Driver 18 for SQL Server (https://aka.ms/odbc18), or FreeTDS (apt install tdsodbc), "
-    "or name an installed one in the URL (?driver=...)"
+    "Install Microsoft's ODBC Driver 18 for SQL Server (https://aka.ms/odbc18), or FreeTDS (apt install tdsodbc); "
+    "or `pip install mssql-python-odbc`, which has Microsoft's, and name its libs/.../libmsodbcsql-18*.so* in the URL "
+    "(?driver=/path/to/it)"
 )
 
 
@@ -31,8 +35,11 @@ def engine(settings: Settings) -> Engine:
     url = _with_driver(make_url(settings.database_url))
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
+    connect = dialects.CONNECT_ARGUMENTS.get(url.get_backend_name(), {})
+    # FreeTDS refuses a long text whose size it is told beforehand.
+    options = {"use_setinputsizes": False} if _is_freetds(url) else {}
     try:
-        made = create_engine(url, connect_args=dialects.CONNECT_ARGUMENTS.get(url.get_backend_name(), {}))
+        made = create_engine(url, connect_args=connect, **options)
     except ImportError as error:
         raise SettingsError(f"The driver for {settings.safe_database_url} is not installed ({error}).") from error
     except SQLAlchemyError as error:
@@ -42,20 +49,10 @@ def engine(settings: Settings) -> Engine:
 
 
 def _with_driver(url: URL) -> URL:
-    """Return the URL with an ODBC driver that is installed, where it takes one.
-
-    pyodbc is imported only here: without the system's unixODBC library the import itself fails.
-    """
+    """Return the URL with an ODBC driver that is installed, where it takes one."""
     if url.drivername not in ("mssql", "mssql+pyodbc") or "odbc_connect" in url.query:
         return url
-    try:
-        import pyodbc  # noqa: PLC0415
-    except ImportError as error:
-        raise SettingsError(
-            f"SQL Server needs pyodbc, and that the system's unixODBC library ({error}). "
-            "Install it: apt install unixodbc"
-        ) from error
-    installed = pyodbc.drivers()
+    installed = _odbc_drivers()
     wanted = url.query.get("driver")
     if isinstance(wanted, str):
         if wanted not in installed and not Path(wanted).exists():
@@ -63,11 +60,38 @@ def _with_driver(url: URL) -> URL:
                 f"ODBC driver {wanted!r} is not installed; installed are: {', '.join(installed) or 'none'}. "
                 f"{GET_DRIVER}."
             )
-        return url
-    for name in ("ODBC Driver 18 for SQL Server", "ODBC Driver 17 for SQL Server", "FreeTDS"):
+        return _for_freetds(url) if _is_freetds(url) else url
+    for name in DRIVERS:
         if name in installed:
-            return url.update_query_dict({"driver": name})
+            return _with_driver(url.update_query_dict({"driver": name}))
     raise SettingsError(f"No ODBC driver for SQL Server is installed. {GET_DRIVER}.")
+
+
+def _odbc_drivers() -> list[str]:
+    """Return the names of the installed ODBC drivers.
+
+    pyodbc is imported only here: without the system's unixODBC library the import itself fails.
+    """
+    try:
+        import pyodbc  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"SQL Server needs pyodbc, and that the system's unixODBC library ({error}). "
+            "Install it: apt install unixodbc"
+        ) from error
+    pyodbc.pooling = False  # SQLAlchemy has a pool; one below it would hand out connections that this one gave up
+    return list(pyodbc.drivers())
+
+
+def _is_freetds(url: URL) -> bool:
+    driver = url.query.get("driver")
+    return isinstance(driver, str) and (driver == "FreeTDS" or "tdsodbc" in driver)
+
+
+def _for_freetds(url: URL) -> URL:
+    """Return the URL with what FreeTDS needs to be told: the protocol's version, and the port by itself."""
+    needed = {"TDS_Version": "7.4", "port": str(url.port or 1433)}
+    return url.update_query_dict({name: value for name, value in needed.items() if name not in url.query})
 
 
 @contextmanager

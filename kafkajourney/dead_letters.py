@@ -154,6 +154,15 @@ def kept(reader: Consumer, settings: Settings, group: str) -> Iterator[tuple[Pla
     for partition in metadata.partitions if metadata is not None else ():
         low, high = clients.watermarks(reader, name, partition)
         for message in clients.records(reader, name, partition, low, high):
-            header = dict(message.headers() or ())
-            if header.get(f"{PREFIX}topic") == settings.topic.encode():
-                yield (int(header[f"{PREFIX}partition"]), int(header[f"{PREFIX}offset"])), message
+            if (place := _place(message, settings.topic)) is not None:
+                yield place, message
+
+
+def _place(message: Any, topic: str) -> Place | None:
+    """Return where a dead letter comes from, None where it is none of this topic."""
+    header = dict(message.headers() or ())
+    try:
+        place = int(header[f"{PREFIX}partition"]), int(header[f"{PREFIX}offset"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return place if header.get(f"{PREFIX}topic") == topic.encode() else None

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from kafkajourney import clients, database
+from kafkajourney.command import INTERRUPTED
 from kafkajourney.errors import StopError
 from kafkajourney.settings import Settings
 from kafkajourney.store import Store
@@ -70,9 +71,9 @@ class Child:
         code = self.process.poll()
         if code is None:
             return
-        if code > 0:
+        if code > 0 and code != INTERRUPTED:
             raise StopError(f"{self.name} ended with {code}: {' / '.join(self.errors[-3:])}")
-        self.last = f"killed by {signal.Signals(-code).name}, started again"
+        self.last = f"{'killed by ' + signal.Signals(-code).name if code < 0 else 'ended'}, started again"
         if not console.is_terminal:
             console.print(f"{self.name} {self.last}")
         self.start()

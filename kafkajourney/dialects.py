@@ -2,17 +2,95 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, event, insert, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Column, Connection, Engine, ExceptionContext, String, case, event, text
+from sqlalchemy.dialects import mssql, postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from kafkajourney.errors import KafkaJourneyError, RefusedError, StopError, TransientError
-from kafkajourney.tables import journey_events, video_plays
+from kafkajourney.tables import BINARY, journey_events, video_plays
+
+# --- values that a database would change ----------------------------------------------------------------------------
+
+
+def _units(value: str) -> int:
+    """Return the length of a text as SQL Server counts it, in UTF-16 units."""
+    return len(value.encode("utf-16-le", "surrogatepass")) // 2
+
+
+_LENGTH_OF = {"mssql": _units, "postgresql": len}
+
+
+def _refuse_cut(connection: Connection, columns: Iterable[Column[Any]], rows: Iterable[Sequence[Any]]) -> None:
+    """Refuse a text that does not fit but for blanks at its end: as SQL has it, databases silently cut those off.
+
+    Whatever else is too long they refuse themselves.
+    """
+    length_of = _LENGTH_OF[connection.dialect.name]
+    bounded = [(place, column.name, getattr(column.type, "length", None)) for place, column in enumerate(columns)]
+    limits = [(place, name, length) for place, name, length in bounded if length]
+    for row in rows:
+        for place, name, length in limits:
+            value = row[place]
+            if isinstance(value, str) and value[-1:] == " " and length_of(value) > length:
+                raise RefusedError(f"the database refuses the row: {name} is longer than {length} characters")
+
+
+def _refuse_blank_end(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse users whose id ends with a blank: SQL Server takes them for those without it, whatever the collation."""
+    for row in rows:
+        if row["user_id"].endswith(" "):
+            raise RefusedError(f"the database refuses the row: user_id {row['user_id']!r} ends with a blank")
+
+
+# --- rows as one parameter of SQL Server ----------------------------------------------------------------------------
+
+JSON_SIZE = 1_000_000
+"""Characters of JSON text in one parameter, before the row that goes beyond: it bounds the memory of both sides."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=datetime.isoformat).encode
+
+
+def _event_text(row: Sequence[Any]) -> str:
+    """Return a row of ``journey_events`` as a JSON array; its last value, the payload, is JSON already."""
+    return f"{_encode(row[:-1])[:-1]},{row[-1]}]"
+
+
+def _json_arrays(rows: Iterable[str]) -> Iterator[str]:
+    """Yield JSON arrays of these rows, each of a bounded size."""
+    parts: list[str] = []
+    size = 0
+    for row in rows:
+        parts.append(row)
+        size += len(row)
+        if size >= JSON_SIZE:
+            yield f"[{','.join(parts)}]"
+            parts, size = [], 0
+    if parts:
+        yield f"[{','.join(parts)}]"
+
+
+def _openjson(columns: Iterable[Column[Any]]) -> str:
+    """Return the SQL that makes rows of these columns of such an array, which is the parameter ``?``."""
+    fields = (f"[{column.name}] {_json_type(column, f'$[{place}]')}" for place, column in enumerate(columns))
+    return f"OPENJSON(?) WITH ({', '.join(fields)})"
+
+
+def _json_type(column: Column[Any], path: str) -> str:
+    """Return type and path of a value within JSON.
+
+    A text is one longer than its column: the insert refuses what is too long, whatever OPENJSON makes of it.
+    """
+    if not isinstance(column.type, String):
+        return f"{column.type.compile(dialect=mssql.dialect())} '{path}'"  # type: ignore[no-untyped-call]
+    if column.type.length:
+        return f"NVARCHAR({column.type.length + 1}) '{path}'"
+    return f"NVARCHAR(MAX) '{path}' AS JSON"
+
 
 # --- inserting events ---------------------------------------------------------------------------------------------
 
@@ -25,6 +103,10 @@ _POSTGRESQL_TYPES = {"partition": "int", "offset": "bigint", "event_id": "uuid"}
 )
 _POSTGRESQL_ARRAYS = ", ".join(f"CAST(:{name} AS {_POSTGRESQL_TYPES.get(name, 'text')}[])" for name in _COLUMNS)
 _POSTGRESQL_INSERT = text(f"{_INSERT} SELECT * FROM unnest({_POSTGRESQL_ARRAYS})")  # noqa: S608 # names only
+_MSSQL_NAMES = ", ".join(f"[{name}]" for name in _COLUMNS)
+_MSSQL_INSERT = (
+    f"INSERT INTO journey_events ({_MSSQL_NAMES}) SELECT {_MSSQL_NAMES} FROM {_openjson(journey_events.columns)}"  # noqa: S608 # names only
+)
 
 
 def insert_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -36,9 +118,12 @@ def insert_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> No
         case "sqlite":
             connection.exec_driver_sql(_SQLITE_INSERT, [tuple(map(_sqlite_value, row)) for row in rows])
         case "postgresql":
+            _refuse_cut(connection, journey_events.columns, rows)
             connection.execute(_POSTGRESQL_INSERT, dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
-        case _:
-            connection.execute(insert(journey_events), [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+        case "mssql":
+            _refuse_cut(connection, journey_events.columns, rows)
+            for part in _json_arrays(map(_event_text, rows)):
+                connection.exec_driver_sql(_MSSQL_INSERT, (part,))
 
 
 def _sqlite_value(value: Any) -> Any:
@@ -48,34 +133,43 @@ def _sqlite_value(value: Any) -> Any:
 
 # --- adding to counters -----------------------------------------------------------------------------------------
 
-# No MERGE: it deadlocks under concurrency. UPDLOCK and HOLDLOCK keep the range from the UPDATE to the INSERT.
-_MSSQL_PLAYS = "OPENJSON(:plays) WITH (user_id NVARCHAR(128), plays BIGINT, last_played_at DATETIME2(3)) AS new"
-_MSSQL_UPDATE_PLAYS = text(f"""
+_PLAYS = tuple(column.name for column in video_plays.columns)
+
+# Not MERGE, and no range locks: both deadlock under concurrency. Every user is there before the UPDATE, which then can
+# miss none; whoever loses the race for a new one (see _RACE) begins again.
+_MSSQL_PLAYS = f"{_openjson(video_plays.columns)} AS new"
+_MSSQL_SAME_USER = f"known.user_id = new.user_id COLLATE {BINARY}"
+_MSSQL_INSERT_USERS = f"""
+INSERT INTO video_plays (user_id, plays, last_played_at)
+SELECT new.user_id, 0, new.last_played_at FROM {_MSSQL_PLAYS}
+WHERE NOT EXISTS (SELECT 1 FROM video_plays AS known WHERE {_MSSQL_SAME_USER})
+"""  # noqa: S608 # joined from constants
+_MSSQL_UPDATE_PLAYS = f"""
 UPDATE known SET plays = known.plays + new.plays, last_played_at =
     CASE WHEN new.last_played_at > known.last_played_at THEN new.last_played_at ELSE known.last_played_at END
-FROM video_plays AS known WITH (UPDLOCK, HOLDLOCK)
-JOIN {_MSSQL_PLAYS} ON known.user_id = new.user_id COLLATE Latin1_General_100_BIN2
-""")  # noqa: S608 # joined from constants; the values are the parameter :plays
-_MSSQL_INSERT_PLAYS = text(f"""
-INSERT INTO video_plays (user_id, plays, last_played_at)
-SELECT new.user_id, new.plays, new.last_played_at
-FROM {_MSSQL_PLAYS}
-WHERE NOT EXISTS (SELECT 1 FROM video_plays AS known WITH (UPDLOCK, HOLDLOCK)
-    WHERE known.user_id = new.user_id COLLATE Latin1_General_100_BIN2)
-""")  # noqa: S608 # joined from constants; the values are the parameter :plays
+FROM video_plays AS known JOIN {_MSSQL_PLAYS} ON {_MSSQL_SAME_USER}
+"""  # noqa: S608 # joined from constants
 
 
 def add_plays(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the counters of ``video_plays``; a row has user_id, plays and last_played_at, each user once."""
-    if connection.dialect.name == "mssql":
-        plays = json.dumps([{**row, "last_played_at": row["last_played_at"].isoformat()} for row in rows])
-        # The inserted ones would be found again by the UPDATE, so that it comes first.
-        connection.execute(_MSSQL_UPDATE_PLAYS, {"plays": plays})
-        connection.execute(_MSSQL_INSERT_PLAYS, {"plays": plays})
-        return
-    known = video_plays.c
-    upsert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(video_plays)
-    new = upsert.excluded
+    match connection.dialect.name:
+        case "mssql":
+            _refuse_blank_end(rows)
+            for part in _json_arrays(_encode([row[name] for name in _PLAYS]) for row in rows):
+                connection.exec_driver_sql(_MSSQL_INSERT_USERS, (part,))
+                connection.exec_driver_sql(_MSSQL_UPDATE_PLAYS, (part,))
+        case "postgresql":
+            _refuse_cut(connection, video_plays.columns, ([row[name] for name in _PLAYS] for row in rows))
+            _upsert_plays(connection, postgresql.insert(video_plays), rows)
+        case "sqlite":
+            _upsert_plays(connection, sqlite.insert(video_plays), rows)
+
+
+def _upsert_plays(
+    connection: Connection, upsert: postgresql.Insert | sqlite.Insert, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    known, new = video_plays.c, upsert.excluded
     later = case((new.last_played_at > known.last_played_at, new.last_played_at), else_=known.last_played_at)
     changes = {"plays": known.plays + new.plays, "last_played_at": later}
     connection.execute(upsert.on_conflict_do_update(index_elements=["user_id"], set_=changes), list(rows))
@@ -97,9 +191,31 @@ CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def set_up(engine: Engine) -> None:
     """Prepare the engine's connections for this dialect."""
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _sqlite_connect)
-        event.listen(engine, "begin", _sqlite_begin)
+    match engine.dialect.name:
+        case "sqlite":
+            event.listen(engine, "connect", _sqlite_connect)
+            event.listen(engine, "begin", _sqlite_begin)
+        case "mssql":
+            event.listen(engine, "handle_error", _notice_lost_connection)
+            engine.dialect.do_rollback = _rollback  # type: ignore[method-assign,assignment]
+
+
+def _notice_lost_connection(context: ExceptionContext) -> None:
+    """Let the pool drop its connections where SQLAlchemy does not see that they are lost."""
+    if _numbers(context.original_exception) & _LOST:
+        context.is_disconnect = True
+
+
+def _rollback(connection: Any) -> None:
+    """Roll back also where the server has done so by itself (as for a deadlock's victim), which FreeTDS calls an error.
+
+    That error would stand in the place of the one that led here.
+    """
+    try:
+        connection.rollback()
+    except Exception as error:
+        if _NO_TRANSACTION not in _numbers(error):
+            raise
 
 
 def _sqlite_connect(connection: Any, _record: object) -> None:
@@ -121,33 +237,51 @@ def _sqlite_begin(connection: Connection) -> None:
 # SQLSTATE classes and states of an outage or a conflict, as ODBC and the SQL standard have them: connection
 # (08), transaction rollback such as a deadlock (40), insufficient resources (53), intervention (57), timeouts (HYT).
 _TRANSIENT_STATES = ("08", "40", "53", "57", "HYT")
-# SQL Server's numbers, where the state says too little: memory (701, 802), database offline (942), locks (1204),
-# deadlock (1205), lock timeout (1222), snapshot conflict (3960), log full (9002), Azure's throttling and failover.
+
+# What SQL Server's error numbers mean for us; its SQLSTATEs say too little, most are 42000.
 # https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
-_TRANSIENT_NUMBERS = {
-    701,
-    802,
-    942,
-    1204,
-    1205,
-    1222,
-    3960,
-    9002,
-    10928,
-    10929,
-    40197,
-    40501,
-    40613,
-    49918,
-    49919,
-    49920,
+# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
+# https://learn.microsoft.com/dotnet/api/microsoft.data.sqlclient.sqlconfigurableretryfactory.baselinetransienterrors
+_NUMBERS: dict[type[KafkaJourneyError], tuple[int, ...]] = {
+    TransientError: (
+        *(1203, 1204, 1205, 1221, 1222),  # locks: deadlock victim (1205), lock timeout (1222)
+        *(3935, 3960, 3966, 41301, 41302, 41305, 41325, 41839),  # conflicts of row versions
+        *(701, 802, 8628, 8645, 8651, 10922, 17803),  # memory
+        *(1101, 1105, 3967, 9002),  # a disk, tempdb or the log is full
+        *(596, 6002, 6005, 17142, 17148, 17197, 18401, 18461),  # session killed; server stops, starts, is paused
+        *(904, 921, 922, 924, 927, 942, 945, 952, 4060, 4221),  # database starts, is restored, offline, or absent
+        *(976, 978, 979, 981, 982, 983, 988, 3906, 35206, 35250),  # failover: this replica is not the primary (now)
+        *(20, 64, 121, 233, 997, 10053, 10054, 10060, 10061, 11001),  # the network
+        *(10928, 10929, 10936, 40143, 40166, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920),  # Azure
+        *(20003, 20004, 20006, 20009, 20017, 20020, 20047),  # FreeTDS: timeout, read, write, connect, end, broken, dead
+    ),
+    RefusedError: (
+        *(220, 232, 241, 242, 244, 245, 248, 296, 517, 8114, 8115, 8169, 8170, 9803),  # conversion, overflow
+        *(511, 1946, 2628, 8152),  # too long: the row, the key, the value
+        *(515, 547, 2601, 2627),  # null, check, duplicate key
+        *(8016, 8023, 13609),  # no value of its type, no JSON
+    ),
+    StopError: (18452, 18456, 18470, 18486, 18487, 18488),  # logins
 }
-# Conversion (220, 241, 242, 245, 8114, 8115), null (515), constraint (547), duplicate key (2601, 2627), too long
-# (2628, 8152).
-_REFUSED_NUMBERS = {220, 241, 242, 245, 515, 547, 2601, 2627, 2628, 8114, 8115, 8152}
+_KINDS = {number: kind for kind, numbers in _NUMBERS.items() for number in numbers}
+_ABSENT = {911, 4060}
+_LOST = {596, 10053, 10054, 20003, 20004, 20006, 20017, 20020, 20047}
+"""After these a connection is of no use, though its SQLSTATE (FreeTDS: HY000) does not say so."""
+_NO_TRANSACTION = 3903
+
+_DUPLICATE = {2601, 2627, 3621}
+_RACE = "pk_video_plays"
+"""A duplicate here: two consumers met a new user at the same time (after partitions were added, or in a replay)."""
+
 _TRANSIENT_WORDS = ("locked", "busy", "disk I/O error", "database or disk is full", "unable to open database file")
 _REFUSED_WORDS = ("binding parameter", "cannot adapt type", "HY105")  # a value that the driver has no form for
 _WRONG_WORDS = ("no such table", "no such column", "no column named", "readonly database", "file is not a database")
+_CERTIFICATE_WORDS = ("certificate verify failed", "certificate chain", "principal name", "host name mismatch")
+_ENCRYPTION_WORDS = ("SSL Provider", "SSL Security", "ncryption", "TLS")
+_ENCRYPTION = (
+    "ODBC Driver 18 encrypts unless the URL has Encrypt=no, and checks the certificate unless it has "
+    "TrustServerCertificate=yes (for one that no authority signed): docs/sql-server.md"
+)
 
 
 def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
@@ -156,15 +290,21 @@ def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
         return TransientError(f"the database at {safe_url} does not answer: {error}")
     if not isinstance(error, DBAPIError):
         return StopError(f"The database at {safe_url} cannot be used: {error}")
-    reason, state = " ".join(str(error.orig).split()), _sqlstate(error)
-    numbers = {int(number) for number in re.findall(r"\((\d{3,5})\)", reason)}
-    if isinstance(error, IntegrityError | DataError) or numbers & _REFUSED_NUMBERS or _has(reason, _REFUSED_WORDS):
-        return RefusedError(f"the database refuses the row: {reason}")
-    transient = state.startswith(_TRANSIENT_STATES) or numbers & _TRANSIENT_NUMBERS or _has(reason, _TRANSIENT_WORDS)
-    if error.connection_invalidated or transient:
+    reason, state, numbers = _reason(error.orig), _sqlstate(error), _numbers(error.orig)
+    kinds = {_KINDS[number] for number in numbers if number in _KINDS}
+    # First, because only these can hold a text of the row, which may look like any other number.
+    if isinstance(error, IntegrityError | DataError) or RefusedError in kinds or _has(reason, _REFUSED_WORDS):
+        return _refused(reason, numbers, safe_url)
+    if _has(reason, _CERTIFICATE_WORDS):
+        return StopError(f"The database at {safe_url} is not trusted: {reason}. {_ENCRYPTION}")
+    if StopError in kinds and TransientError not in kinds:
+        return _no_login(reason, safe_url)
+    if error.connection_invalidated or TransientError in kinds or state.startswith(_TRANSIENT_STATES):
+        return TransientError(f"the database at {safe_url} is away or busy: {reason}{_hint(reason, numbers)}")
+    if _has(reason, _TRANSIENT_WORDS):
         return TransientError(f"the database at {safe_url} is away or busy: {reason}")
     if state.startswith("28") or _has(reason, ("Login failed", "authentication failed")):
-        return StopError(f"The database at {safe_url} refuses the login: {reason}. Correct user and password.")
+        return _no_login(reason, safe_url)
     if state == "3D000" or ("database" in reason and "does not exist" in reason):
         return StopError(f"There is no such database at {safe_url}: {reason}. Create it, or correct the URL.")
     if isinstance(error, ProgrammingError) or _has(reason, _WRONG_WORDS):
@@ -172,8 +312,43 @@ def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
     return TransientError(f"the database at {safe_url} failed: {reason}")
 
 
+def _refused(reason: str, numbers: set[int], safe_url: str) -> KafkaJourneyError:
+    if _RACE in reason and numbers and numbers <= _DUPLICATE:
+        return TransientError(f"the database at {safe_url} is busy: another consumer added the same user: {reason}")
+    return RefusedError(f"the database refuses the row: {reason}")
+
+
+def _no_login(reason: str, safe_url: str) -> StopError:
+    return StopError(f"The database at {safe_url} refuses the login: {reason}. Correct user and password.")
+
+
+def _hint(reason: str, numbers: set[int]) -> str:
+    """Return what may help with a server that is away, as a sentence more, where there is something to say."""
+    if numbers & _ABSENT:
+        return ". Where there is no such database: python -m migrations upgrade --create-database"
+    return f". {_ENCRYPTION}" if _has(reason, _ENCRYPTION_WORDS) else ""
+
+
 def _has(text: str, words: tuple[str, ...]) -> bool:
     return any(word in text for word in words)
+
+
+def _reason(original: BaseException | None) -> str:
+    """Return the driver's words in one line; of ODBC's only the second argument, which has the first in it."""
+    return " ".join((_odbc(original) or str(original)).split())
+
+
+def _odbc(original: BaseException | None) -> str:
+    """Return what ODBC says of an error; nothing where it does not come from there."""
+    match getattr(original, "args", None):
+        case (str(state), str(words)) if words.startswith(f"[{state}]"):
+            return words
+    return ""
+
+
+def _numbers(original: BaseException | None) -> set[int]:
+    """Return SQL Server's error numbers: ODBC has them at the end of each of its records."""
+    return {int(number) for number in re.findall(r"\((\d{2,5})\)(?: \(SQL\w+\))?(?=; \[|$)", _odbc(original))}
 
 
 def _sqlstate(error: DBAPIError) -> str:

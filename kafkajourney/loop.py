@@ -96,6 +96,11 @@ class ConsumeLoop:
         self._backoff = Backoff(random.Random())  # noqa: S311 # jitter
         self._in_a_row: Counter[type[RecordError]] = Counter()
         """Dead letters since the last record that was decoded, and since the last row that was taken."""
+        self._in_a_row_before = self._in_a_row.copy()
+        """The same at the last commit: what an outage interrupts is counted anew."""
+        self._sending: set[tuple[int, int]] = set()
+        self._confirmed: set[tuple[int, int]] = set()
+        """Places of dead letters that the broker has, whose batch is not committed yet: not sent again in an outage."""
         self._look_at: float | None = clock() + options.idle_after
         """When to look around next, while there is no partition to work on."""
         self._is_idle = False
@@ -103,9 +108,15 @@ class ConsumeLoop:
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event, ends: Mapping[int, int] | None = None) -> None:
+    def run(
+        self,
+        stop: threading.Event,
+        ends: Mapping[int, int] | None = None,
+        give_up: threading.Event | None = None,
+    ) -> None:
         """Consume until ``stop`` is set, or until the whole group has stored everything before the end offsets.
 
+        Leaving the group is waited for, not long, and not after ``give_up`` is set.
         Raises StopError where going on would not help.
         """
         self._stop = stop
@@ -116,12 +127,15 @@ class ConsumeLoop:
             while not stop.is_set() and not (ends is not None and self.has_reached(ends)):
                 self.turn()
         finally:
-            self._close()
+            self._close(give_up or threading.Event())
 
-    def _close(self) -> None:
+    def _close(self, give_up: threading.Event) -> None:
         """Commit the offsets that are stored and leave the group; not for ever where the broker is away."""
         closing = in_thread(self._consumer.close)
-        if futures.wait([closing], self._options.closing_patience).done:
+        deadline = time.monotonic() + self._options.closing_patience
+        while not futures.wait([closing], 0.1).done and time.monotonic() < deadline and not give_up.is_set():
+            pass
+        if closing.done():
             closing.result()
         else:
             log.warning("the broker does not answer; leaving without a word. Nothing is lost, the database has it all")
@@ -138,9 +152,10 @@ class ConsumeLoop:
 
     def _process(self, messages: Iterable[Any]) -> None:
         records = [self._read(message) for message in messages if self._is_next(message)]
-        self._dead_letters.confirm()  # the broker has them before any offset advances
+        self._confirm()  # the broker has the dead letters before any offset advances
         if records:
             self._write(records)
+        self._confirmed.clear()
 
     def _write(self, records: list[Record]) -> None:
         """Commit the records; where the database refuses them, halve them until the one at fault stands alone."""
@@ -149,7 +164,7 @@ class ConsumeLoop:
         except RefusedError as refusal:
             if len(records) == 1:
                 self._set_aside(records[0].message, refusal)
-                self._dead_letters.confirm()
+                self._confirm()
                 self._commit([records[0]._replace(decoded=None, reason=str(refusal))])
             else:
                 middle = len(records) // 2
@@ -164,6 +179,7 @@ class ConsumeLoop:
         self._store_offsets(ends)
         if any(record.decoded for record in records):
             self._in_a_row[RefusedError] = 0
+        self._in_a_row_before = self._in_a_row.copy()
         self._recover()
         self._on_stored(records)
 
@@ -186,6 +202,8 @@ class ConsumeLoop:
         self._pause_all()
         while not answer.done() and not self._stop.is_set():
             self._consumer.consume(1, self._options.batch_wait)  # paused: only rebalances and errors come
+        if answer.done() and answer.exception() is None:
+            self._recover()  # late is not away
         raise TransientError("the database took too long to answer")
 
     def _store_offsets(self, ends: Mapping[int, int]) -> None:
@@ -233,8 +251,16 @@ class ConsumeLoop:
                 f"({message.topic()} [{message.partition()}] at {message.offset()}) because {reason}. "
                 "Look at the deployment: schemas, tables, the right topic."
             )
-        log.warning("dead letter: [%d] %d: %s", message.partition(), message.offset(), reason)
-        self._dead_letters.send(message, reason)
+        place = message.partition(), message.offset()
+        if place not in self._confirmed:
+            log.warning("dead letter: [%d] %d: %s", *place, reason)
+            self._dead_letters.send(message, reason)
+            self._sending.add(place)
+
+    def _confirm(self) -> None:
+        self._dead_letters.confirm()
+        self._confirmed |= self._sending
+        self._sending.clear()
 
     # --- partitions -----------------------------------------------------------------------------------------------
 
@@ -299,6 +325,8 @@ class ConsumeLoop:
     def _unsettle(self, error: TransientError) -> None:
         """Pause and forget all partitions; they are settled anew after a while, however often that takes."""
         self._pause_all()
+        self._sending.clear()
+        self._in_a_row = self._in_a_row_before.copy()
         wait = self._backoff.fail(self._clock())
         log.warning("waiting, next try in %.1f s: %s", wait, error)
 

@@ -35,13 +35,16 @@ class Registry:
 
     def __init__(self, settings: Settings, *, max_retries: int = 1) -> None:
         self._address = settings.safe_schema_registry_url
+        timeout = settings.schema_registry.get("timeout", 10)
+        if not isinstance(timeout, int | float):
+            raise SettingsError(f"{TOML_FILE}: [schema_registry] timeout = {timeout!r} has to be a number of seconds.")
         # The client's own default is to wait for ever.
         properties = {"timeout": 10, "max.retries": max_retries, "retries.wait.ms": 200} | dict(
             settings.schema_registry
         )
         try:
             self.client = SchemaRegistryClient(properties | {"url": settings.schema_registry_url})
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, AttributeError, OSError) as error:
             raise SettingsError(f"{TOML_FILE}: [schema_registry] is refused: {error}.") from None
 
     def schema(self, schema_id: int) -> Schema:

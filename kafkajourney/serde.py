@@ -134,7 +134,7 @@ class Decoder:
         body.seek(HEADER.size)
         reading = readings[0] if len(readings) == 1 else _branch(body, readings)
         if isinstance(reading, DecodeError):
-            raise reading
+            raise DecodeError(str(reading))  # a new one: a traceback keeps the record, and grows
         return None if reading is None else _read(reading, body, len(value))
 
     def _prepare(self, schema_id: int) -> list[_Reading | DecodeError | None]:

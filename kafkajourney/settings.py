@@ -45,6 +45,7 @@ PROMISED = {
     "enable.partition.eof": ("true", "the consumers tell from it that they have caught up"),
     "auto.offset.reset": ("error", "nothing may jump silently over a gap"),
     "enable.idempotence": ("true", "a retry must neither double nor reorder events"),
+    "isolation.level": ("read_committed", "events of aborted transactions never happened"),
     "acks": ("all", "an event counts as produced only when all in-sync replicas have it"),
 }
 """Kafka properties that the delivery promise stands on: the value, and why it cannot be another."""
@@ -59,6 +60,8 @@ ALIASES = {
 OWN_PROPERTIES = {
     "bootstrap.servers": "set it as bootstrap_servers (KAFKAJOURNEY_BOOTSTRAP_SERVERS) instead",
     "group.id": "the groups are named journey and analytic",
+    "transactional.id": "the producer uses no transactions",
+    "delivery.report.only.error": "every delivery is counted",
 }
 
 
@@ -137,6 +140,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     known = [*DEFAULTS, "kafka", "schema_registry"]
     if unknown := sorted(set(content) - set(known)):
         raise SettingsError(f"{path}: unknown {', '.join(unknown)}. Known are: {', '.join(known)}.")
+    if wrong := [name for name in DEFAULTS if not isinstance(content.get(name, ""), str)]:
+        raise SettingsError(f"{path}: {wrong[0]} has to be text in quotes; several brokers have commas between them.")
     for table in ("kafka", "schema_registry"):
         if not isinstance(content.get(table, {}), dict):
             raise SettingsError(f"{path}: {table} has to be a table: [{table}], then one property a line.")
@@ -212,6 +217,11 @@ def _validate_kafka(properties: Mapping[str, str]) -> None:
         if value.lower() != promised.lower() and not (name == "acks" and value == "-1"):
             raise SettingsError(
                 f"{TOML_FILE}: [kafka] {name} = {value} is refused: {reason}. Leave it out (it is {promised})."
+            )
+        if name == "partitioner" and not value.startswith("murmur2"):
+            raise SettingsError(
+                f"{TOML_FILE}: [kafka] partitioner = {value} is refused: a user's events have to share a partition, "
+                "whatever client produced them. Leave it out (it is murmur2_random)."
             )
         if name in OWN_PROPERTIES:
             raise SettingsError(f"{TOML_FILE}: [kafka] {name} is refused: {OWN_PROPERTIES[name]}.")

@@ -28,9 +28,11 @@ Guid = (
     .with_variant(mssql.UNIQUEIDENTIFIER(as_uuid=False), "mssql")
     .with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 )
-# SQL Server compares text by its collation, by default without regard to case: two users must not become one.
-UserId = Unicode(128).with_variant(Unicode(128, collation="Latin1_General_100_BIN2"), "mssql")
-TopicName = String(249)  # Kafka's limit; letters, digits, '.', '_' and '-' only
+BINARY = "Latin1_General_100_BIN2"
+"""SQL Server compares text by its collation, by default without regard to case: two users must not become one."""
+UserId = Unicode(128).with_variant(Unicode(128, collation=BINARY), "mssql")
+TopicName = String(249).with_variant(String(249, collation=BINARY), "mssql")  # Kafka's limit; ASCII only
+GroupName = String(255).with_variant(String(255, collation=BINARY), "mssql")
 Url = Unicode(2048)
 JsonText = UnicodeText().with_variant(mssql.NVARCHAR(), "mssql")
 
@@ -49,7 +51,7 @@ journey_events = Table(
     Column("stored_at", UtcMillis, nullable=False),
     Column("payload", JsonText, nullable=False),
     # A partition's offsets only grow, so that inserts come at the end of each partition's run.
-    PrimaryKeyConstraint("topic", "partition", "offset", name="pk_journey_events"),
+    PrimaryKeyConstraint("topic", "partition", "offset", name="pk_journey_events", mssql_clustered=True),
     CheckConstraint("ISJSON(payload) = 1", name="ck_journey_events_payload").ddl_if(dialect="mssql"),
 )
 
@@ -59,29 +61,31 @@ video_plays = Table(
     Column("user_id", UserId),
     Column("plays", BigInteger, nullable=False),
     Column("last_played_at", UtcMillis, nullable=False),
-    PrimaryKeyConstraint("user_id", name="pk_video_plays"),
+    PrimaryKeyConstraint("user_id", name="pk_video_plays", mssql_clustered=True),
 )
 
 dead_letters = Table(
     "dead_letters",
     metadata,
-    Column("consumer_group", String(255)),
+    Column("consumer_group", GroupName),
     Column("topic", TopicName),
     Column("partition", Integer, autoincrement=False),
     Column("offset", BigInteger, autoincrement=False),
     Column("reason", Unicode(1024), nullable=False),
     Column("set_aside_at", UtcMillis, nullable=False),
     Column("replayed_at", UtcMillis),
-    PrimaryKeyConstraint("consumer_group", "topic", "partition", "offset", name="pk_dead_letters"),
+    PrimaryKeyConstraint(
+        "consumer_group", "topic", "partition", "offset", name="pk_dead_letters", mssql_clustered=True
+    ),
 )
 
 consumer_progress = Table(
     "consumer_progress",
     metadata,
-    Column("consumer_group", String(255)),
+    Column("consumer_group", GroupName),
     Column("topic", TopicName),
     Column("partition", Integer, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("updated_at", UtcMillis, nullable=False),
-    PrimaryKeyConstraint("consumer_group", "topic", "partition", name="pk_consumer_progress"),
+    PrimaryKeyConstraint("consumer_group", "topic", "partition", name="pk_consumer_progress", mssql_clustered=True),
 )

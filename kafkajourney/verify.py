@@ -3,6 +3,8 @@
 Topic and table are read side by side in the order of their offsets, so that memory does not grow with their size.
 """
 
+import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,11 +13,12 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer
 from sqlalchemy import Connection, Engine, func, select
 
+from consumers.journey.rows import row as journey_row
 from kafkajourney import clients, database, dead_letters
 from kafkajourney.dead_letters import Place
 from kafkajourney.dialects import READ_ONLY
 from kafkajourney.errors import DecodeError
-from kafkajourney.events import Decoded, utc_naive
+from kafkajourney.events import Decoded, Record, utc_naive
 from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
 from kafkajourney.tables import consumer_progress, journey_events, video_plays
@@ -51,6 +54,12 @@ class Report:
     """Records that were set aside and are not in the dead-letter topic."""
     missing: int = 0
     """Records before the group's progress that are in no table and no dead letter."""
+    altered: int = 0
+    """Rows whose other columns are not what the topic says."""
+    ahead: int = 0
+    """Rows that the group's progress does not cover."""
+    beyond: int = 0
+    """Partitions in which a group's progress is behind the topic's end."""
     out_of_order: int = 0
     """Rows that hold another event than the topic has at their offset: the order is broken."""
     unexpected: int = 0
@@ -73,10 +82,13 @@ class Report:
     @property
     def differs(self) -> bool:
         """Whether anything is not as it should be, or not yet."""
-        wrong = (
-            self.missing + self.lost_letters + self.out_of_order + self.unexpected + self.duplicates + self.wrong_totals
-        )
-        return bool(wrong + self.lag + self.plays_lag)
+        return self.is_wrong or bool(self.lag + self.plays_lag)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether anything is not as it should be, whatever the groups have still to come to."""
+        rows = self.missing + self.altered + self.out_of_order + self.unexpected + self.duplicates + self.ahead
+        return bool(rows + self.lost_letters + self.beyond + self.wrong_totals)
 
     def tell(self, sentence: str) -> None:
         """Keep a difference as an example, unless there are enough of them."""
@@ -87,7 +99,12 @@ class Report:
 class _Stored(NamedTuple):
     offset: int
     event_id: str
+    event_type: str
     user_id: str
+    session_id: str
+    page_url: str
+    occurred_at: datetime
+    payload: str
 
 
 class Verifier:
@@ -132,7 +149,12 @@ class Verifier:
         low, high = clients.watermarks(reader, topic, partition)
         self._report.dropped += low
         progress = {group: self._progress(connection, group, partition) for group in dead}
-        rows = self._rows(partition, low)
+        for group, offset in progress.items():
+            if offset > high:
+                self._report.beyond += 1
+                self._report.tell(f"beyond: {group} believes in [{partition}] {offset}, the topic ends at {high}")
+        self._count_rows_ahead(connection, partition, progress[JOURNEY])
+        rows = self._rows(partition, low, progress[JOURNEY])
         row = next(rows, None)
         for message in clients.records(reader, topic, partition, low, high):
             offset = message.offset()
@@ -147,7 +169,7 @@ class Verifier:
             elif (partition, offset) not in dead[ANALYTIC]:
                 self._note_play(event)
             if row is not None and row.offset == offset:
-                self._check_row(connection, partition, row, event)
+                self._check_row(connection, message, row, event)
                 row = next(rows, None)
             elif offset >= progress[JOURNEY]:
                 self._report.lag += 1
@@ -166,16 +188,17 @@ class Verifier:
         except DecodeError:
             return None
 
-    def _check_row(self, connection: Connection, partition: int, row: _Stored, event: Decoded | None) -> None:
-        if event is not None and (row.event_id, row.user_id) == (
-            str(event.event.event_id),
-            event.event.user_id,
-        ):
+    def _check_row(self, connection: Connection, message: Any, row: _Stored, event: Decoded | None) -> None:
+        place = f"[{message.partition()}] {row.offset}"
+        if event is None or row.event_id != str(event.event.event_id):
+            self._report.out_of_order += 1
+            self._report.tell(f"out of order: {place} holds event {row.event_id}, the topic has another")
+            self._count_if_duplicate(connection, row)
+        elif wrong := _differences(row, event):
+            self._report.altered += 1
+            self._report.tell(f"altered: {place} has another {', '.join(wrong)} than the topic")
+        else:
             self._report.stored += 1
-            return
-        self._report.out_of_order += 1
-        self._report.tell(f"out of order: [{partition}] {row.offset} holds event {row.event_id}, the topic has another")
-        self._count_if_duplicate(connection, row)
 
     def _unexpected(self, connection: Connection, partition: int, row: _Stored) -> None:
         self._report.unexpected += 1
@@ -186,17 +209,29 @@ class Verifier:
         same = select(func.count()).where(_row.topic == self._settings.topic, _row.event_id == row.event_id)
         self._report.duplicates += (connection.scalar(same) or 0) > 1
 
-    def _rows(self, partition: int, low: int) -> Iterator[_Stored]:
+    def _count_rows_ahead(self, connection: Connection, partition: int, progress: int) -> None:
+        """Count rows that the progress does not cover: the next consumer would store them again."""
+        ahead = select(func.count()).where(
+            _row.topic == self._settings.topic, _row.partition == partition, _row.offset >= progress
+        )
+        if count := connection.scalar(ahead):
+            self._report.ahead += count
+            self._report.tell(f"ahead: {count} rows of [{partition}] are at or after the progress, {progress}")
+
+    def _rows(self, partition: int, low: int, progress: int) -> Iterator[_Stored]:
+        """Yield the rows from ``low`` to before the progress that was read: what is stored meanwhile is not meant."""
         statement = (
-            select(_row.offset, _row.event_id, _row.user_id)
-            .where(_row.topic == self._settings.topic, _row.partition == partition, _row.offset >= low)
+            select(*(_row[name] for name in _Stored._fields))
+            .where(_row.topic == self._settings.topic, _row.partition == partition)
+            .where(_row.offset >= low, _row.offset < progress)
             .order_by(_row.offset)
             .execution_options(yield_per=1000)
         )
         # A connection of its own: SQL Server's takes no other statement while rows are being fetched.
         with self._engine.connect().execution_options(**READ_ONLY) as connection:
-            for offset, event_id, user_id in connection.execute(statement):
-                yield _Stored(offset, str(event_id).lower(), user_id)
+            for values in connection.execute(statement):
+                row = _Stored(*values)
+                yield row._replace(event_id=row.event_id.lower())
 
     def _count_rows_elsewhere(self, connection: Connection, partitions: list[int]) -> None:
         statement = select(func.count()).where(_row.topic == self._settings.topic, _row.partition.not_in(partitions))
@@ -240,11 +275,11 @@ class Verifier:
         self._report.plays_produced = sum(total.plays for total in self._plays.values())
         self._report.plays_counted = sum(total.plays for total in counted.values())
         self._report.users = len(self._plays)
-        if self._report.dropped:
-            return  # what the dropped records added cannot be known
         for user in sorted(self._plays.keys() | counted.keys()):
             expected, found = self._plays.get(user), counted.get(user)
-            if expected != found:
+            # What records added that the topic has dropped cannot be known: then a total may be higher, never lower.
+            bounded = self._report.dropped and found is not None and (expected is None or found >= expected)
+            if expected != found and not bounded:
                 self._report.wrong_totals += 1
                 self._report.tell(f"wrong total: {user} has {_shown(found)}, the topic says {_shown(expected)}")
 
@@ -261,6 +296,22 @@ class Verifier:
                 f"lost: [{partition}] {offset} was set aside by {group}, but is not in its dead-letter topic"
             )
         return places
+
+
+def _differences(row: _Stored, event: Decoded) -> list[str]:
+    """Return the names of the columns in which a row differs from the event."""
+    expected = journey_row(Record("", 0, row.offset, event), row.occurred_at)
+    names = ("event_type", "user_id", "session_id", "page_url", "occurred_at")
+    wrong = [name for name in names if getattr(row, name) != getattr(expected, name)]
+    return wrong if _same_payload(row.payload, expected.payload, type(event.event)) else [*wrong, "payload"]
+
+
+def _same_payload(stored: str, expected: str, event_class: type) -> bool:
+    """Whether two payloads say the same; an older consumer may have known less of the fields that have a default."""
+    before, after = json.loads(stored), json.loads(expected)
+    defaulted = {f.name for f in dataclasses.fields(event_class) if f.default is not dataclasses.MISSING}
+    needed = {name: after[name] for name in after if name in before or name not in defaulted}
+    return bool(before == needed)
 
 
 def _shown(total: Plays | None) -> str:

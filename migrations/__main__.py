@@ -34,7 +34,7 @@ def upgrade(settings: Settings, revision: str, create_database: bool) -> None:  
     click.echo(f"{settings.safe_database_url} is at revision {_current(settings)}")
 
 
-@migrations.command()
+@migrations.command(context_settings={"ignore_unknown_options": True})  # "-1" is a revision
 @click.argument("revision")
 @settings_options("database_url")
 def downgrade(settings: Settings, revision: str) -> None:
@@ -89,11 +89,11 @@ def _create_database(settings: Settings) -> None:
     url = make_url(settings.database_url)
     if url.get_backend_name() != "mssql" or not url.database:
         raise SettingsError("--create-database is for SQL Server, with the database's name in the URL.")
-    master = replace(settings, database_url=url.set(database="master").render_as_string(hide_password=False))
-    with database.reached(settings):
-        engine = database.engine(master).execution_options(isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            dialects.create_database(connection, url.database)
+    # SQL Server creates no database within a transaction; `autocommit` is for pyodbc.
+    master = url.set(database="master").update_query_dict({"autocommit": "true"})
+    own = replace(settings, database_url=master.render_as_string(hide_password=False))
+    with database.reached(settings), database.disposed(database.engine(own)) as engine, engine.connect() as connection:
+        dialects.create_database(connection, url.database)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import click
 
 from kafkajourney import clients
-from kafkajourney.command import INTERRUPTED, common_options, main, settings_options, stop_on_signal
+from kafkajourney.command import INTERRUPTED, Stop, common_options, main, settings_options, stop_on_signal
 from kafkajourney.embedded.broker import PARTITION_LIMIT_MIB
 from kafkajourney.errors import RecordError, StopError
 from kafkajourney.events import Event
@@ -17,7 +17,7 @@ from kafkajourney.serde import Encoder
 from kafkajourney.settings import Settings
 from producer.display import progress
 from producer.ndjson import read
-from producer.publish import Publisher, paced
+from producer.publish import Publisher, paced, until_stopped
 from producer.simulator import simulate
 from schemas.catalogue import load
 
@@ -33,9 +33,9 @@ class BadLines:
         self.count += 1
         click.secho(f"line {number}: {reason}", err=True, fg="yellow")
 
-    def sift(self, source: BinaryIO) -> Iterator[Event]:
+    def sift(self, lines: Iterable[bytes]) -> Iterator[Event]:
         """Yield the events of the good lines; report the others."""
-        for number, event in read(source):
+        for number, event in read(lines):
             if isinstance(event, RecordError):
                 self.report(number, event)
             else:
@@ -73,7 +73,7 @@ def command(settings: Settings, rate: float | None, echo: bool, **options: Any) 
     clients.partitions_of(kafka, settings)
     publisher = Publisher(kafka, encode, settings.topic, _echo if echo else lambda _event, _message: None)
     default_rate = 1.0 if options["source"] is None else 0.0
-    return _produce(settings, publisher, default_rate if rate is None else rate, **options)
+    return _produce(settings, publisher, default_rate if rate is None else rate, echo=echo, **options)
 
 
 def _produce(
@@ -84,13 +84,15 @@ def _produce(
     users: int,
     seed: int | None,
     source: BinaryIO | None,
+    *,
+    echo: bool,
 ) -> int:
     bad = BadLines()
-    events = simulate(users, seed) if source is None else bad.sift(source)
     began = time.monotonic()
-    with stop_on_signal() as stop, progress(count) as show:
+    with stop_on_signal() as stop, progress(count, bar=not echo) as show:
+        events = simulate(users, seed) if source is None else bad.sift(until_stopped(source, stop))
         for event in paced(itertools.islice(events, count), rate, stop, publisher.wait):
-            _publish(publisher, event, bad)
+            _publish(publisher, event, bad, stop)
             show(publisher.delivered.total())
         if stop.is_set() and len(kafka := publisher.producer):
             click.echo(
@@ -106,9 +108,9 @@ def _produce(
     return INTERRUPTED if interrupted else 0
 
 
-def _publish(publisher: Publisher, event: Event, bad: BadLines) -> None:
+def _publish(publisher: Publisher, event: Event, bad: BadLines, stop: Stop) -> None:
     try:
-        publisher.publish(event)
+        publisher.publish(event, stop)
     except RecordError as error:
         bad.count += 1
         click.secho(f"event {event.event_id}: {error}", err=True, fg="yellow")

@@ -23,9 +23,12 @@ log = logging.getLogger("kafkajourney.producer")
 
 
 @contextmanager
-def progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield what is called with the number of events done so far; ``total`` is None where nobody knows it."""
-    if not sys.stderr.isatty():
+def progress(total: int | None, *, bar: bool) -> Iterator[Callable[[int], None]]:
+    """Yield what is called with the number of events done so far; ``total`` is None where nobody knows it.
+
+    ``bar`` is whether there may be one: not among other output.
+    """
+    if not bar or not sys.stderr.isatty():
         yield _Lines(total)
         return
     columns = (
@@ -35,9 +38,9 @@ def progress(total: int | None) -> Iterator[Callable[[int], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task("", total=total)
+        yield lambda done: display.update(task, completed=done)
 
 
 class _Lines:

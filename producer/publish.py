@@ -1,5 +1,7 @@
 """Publishing: events to the topic, paced, with every delivery counted."""
 
+import queue
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -36,8 +38,8 @@ class Publisher:
         self.failed = 0
         """Events that the broker did not confirm within the delivery timeout."""
 
-    def publish(self, event: events.Event) -> None:
-        """Hand an event over, waiting while the queue is full.
+    def publish(self, event: events.Event, stop: Event = _NEVER) -> None:
+        """Hand an event over, waiting while the queue is full; leave it out where ``stop`` is set meanwhile.
 
         Raises RecordError where the event cannot be a record, StopError after a delivery has failed.
         """
@@ -52,8 +54,12 @@ class Publisher:
                 self.producer.produce(self._topic, key=event.user_id.encode(), value=value, on_delivery=report)
             except BufferError:
                 self.producer.poll(0.1)  # full: deliveries make room
+                if stop.is_set():
+                    return
             except KafkaException as error:
-                raise RecordError(f"{type(event).__name__} cannot be produced: {error.args[0].str()}") from error
+                reason = f"{type(event).__name__} cannot be produced: {error.args[0].str()}"
+                too_large = error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
+                raise (RecordError if too_large else StopError)(reason) from error
             else:
                 self.producer.poll(0)
                 return
@@ -111,3 +117,23 @@ def paced(
         if stop.is_set():
             return
         yield event
+
+
+def until_stopped(lines: Iterable[bytes], stop: Event) -> Iterator[bytes]:
+    """Yield the lines until they end or ``stop`` is set, also while the next one is awaited (a terminal, a pipe)."""
+    waiting: queue.Queue[bytes | None] = queue.Queue(maxsize=10_000)
+
+    def read() -> None:
+        for line in lines:
+            waiting.put(line)
+        waiting.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while not stop.is_set():
+        try:
+            line = waiting.get(timeout=0.2)
+        except queue.Empty:
+            continue
+        if line is None:
+            return
+        yield line

@@ -171,6 +171,11 @@ class Bench:
     def revoke(self, *partitions: int) -> None:
         self.loop._revoked(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
 
+    def turn_with(self, late: threading.Event, *messages: Message) -> None:
+        """Turn, with a database that answers only when the loop polls on."""
+        self.consumer.during_consume = lambda: setattr(self.consumer, "during_consume", late.set)
+        self.turn(*messages)
+
     def turn(self, *messages: Message) -> None:
         self.consumer.batches = [list(messages)]
         self.loop.turn()
@@ -268,6 +273,50 @@ def test_too_many_dead_letters_in_a_row_stop_the_loop() -> None:
     bench.turn(Message(0, 0, b"bad"), Message(0, 1, b"bad"), Message(0, 2, b"ok"), Message(0, 3, b"bad"))
     with pytest.raises(StopError, match=r"More than 2 records in a row.*at 5.*bad bytes"):
         bench.turn(Message(0, 4, b"bad"), Message(0, 5, b"bad"))
+    assert bench.store.next_offsets[0] == 4
+
+
+def test_an_outage_does_not_count_or_send_the_same_dead_letters_again() -> None:
+    bench = Bench(max_dead_letters=3)
+    bench.assign(0)
+    bench.turn()
+    poison = [Message(0, n, b"bad") for n in range(3)]
+    for _ in range(5):
+        bench.store.failures = [TransientError("away")]
+        bench.turn(*poison)
+        bench.now = bench.loop._backoff.retry_at
+    bench.turn(*poison, Message(0, 3, b"a"))
+    assert bench.dead_letters.sent == [(0, "bad bytes"), (1, "bad bytes"), (2, "bad bytes")]
+    assert bench.store.next_offsets[0] == 4
+
+
+def test_dead_letters_that_were_not_confirmed_are_sent_again(bench: Bench) -> None:
+    confirm, bench.dead_letters.confirm = bench.dead_letters.confirm, away  # type: ignore[method-assign]
+    bench.turn(Message(0, 0, b"bad"))
+    bench.dead_letters.confirm = confirm  # type: ignore[method-assign]
+    bench.now = 10
+    bench.turn(Message(0, 0, b"bad"))
+    assert len(bench.dead_letters.sent) == 2
+    assert bench.store.next_offsets[0] == 1
+
+
+def away() -> None:
+    raise TransientError("not confirmed")
+
+
+def test_a_commit_that_is_only_late_is_no_outage() -> None:
+    bench = Bench(patience=0.01)
+    bench.assign(0)
+    bench.turn()
+    for offset in range(4):
+        late = threading.Event()
+        bench.store.before_commit = late.wait
+        bench.consumer.during_consume = None
+        bench.turn_with(late, Message(0, offset, b"a"))
+        bench.now = bench.loop._backoff.retry_at
+        bench.store.before_commit = lambda: None
+        bench.turn()
+    assert bench.loop._backoff.failures <= 1
     assert bench.store.next_offsets[0] == 4
 
 

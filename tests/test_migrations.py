@@ -26,7 +26,7 @@ HEAD = "0001"
 
 COLUMNS = {
     "journey_events": {
-        "topic": "VARCHAR(249)",
+        "topic": "VARCHAR(249) COLLATE Latin1_General_100_BIN2",
         "partition": "INTEGER",
         "offset": "BIGINT",
         "event_id": "UNIQUEIDENTIFIER",
@@ -44,15 +44,15 @@ COLUMNS = {
         "last_played_at": "DATETIME2(3)",
     },
     "consumer_progress": {
-        "consumer_group": "VARCHAR(255)",
-        "topic": "VARCHAR(249)",
+        "consumer_group": "VARCHAR(255) COLLATE Latin1_General_100_BIN2",
+        "topic": "VARCHAR(249) COLLATE Latin1_General_100_BIN2",
         "partition": "INTEGER",
         "next_offset": "BIGINT",
         "updated_at": "DATETIME2(3)",
     },
     "dead_letters": {
-        "consumer_group": "VARCHAR(255)",
-        "topic": "VARCHAR(249)",
+        "consumer_group": "VARCHAR(255) COLLATE Latin1_General_100_BIN2",
+        "topic": "VARCHAR(249) COLLATE Latin1_General_100_BIN2",
         "partition": "INTEGER",
         "offset": "BIGINT",
         "reason": "NVARCHAR(1024)",
@@ -239,7 +239,7 @@ def test_the_sql_of_the_tables_has_the_migrations_types(sql: str, table: Table) 
 def test_the_sql_has_the_keys_and_the_check_of_the_payload(sql: str) -> None:
     found = constraints(sql)
     for table, columns in KEYS.items():
-        assert f"CONSTRAINT pk_{table} PRIMARY KEY ({', '.join(columns)})" in found
+        assert f"CONSTRAINT pk_{table} PRIMARY KEY CLUSTERED ({', '.join(columns)})" in found
     assert "CONSTRAINT ck_journey_events_payload CHECK (ISJSON(payload) = 1)" in found
     assert "IDENTITY" not in sql
 

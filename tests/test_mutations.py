@@ -59,7 +59,7 @@ MUTATIONS = {
     ),
     "dead letters are not confirmed": Mutation(
         LOOP,
-        "self._dead_letters.confirm()  # the broker",
+        "self._confirm()  # the broker",
         "pass  # the broker",
         "tests/test_loop.py",
     ),

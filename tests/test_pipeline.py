@@ -193,7 +193,7 @@ def test_a_topic_that_was_made_anew_under_an_old_database_is_an_error(stack: Set
     assert "Nothing was skipped" in output
 
 
-@pytest.mark.parametrize("damage", ["DELETE", "UPDATE", "INSERT", "TOTAL"])
+@pytest.mark.parametrize("damage", ["DELETE", "UPDATE", "INSERT", "ALTER", "PAYLOAD", "BACK", "FORTH", "TOTAL"])
 def test_verify_finds_what_was_damaged(stack: Settings, commands: Commands, damage: str) -> None:
     commands.run("producer", "--rate", "0", "--count", "300", "--seed", "1")
     store_all(commands)
@@ -207,7 +207,17 @@ def test_verify_finds_what_was_damaged(stack: Settings, commands: Commands, dama
         ),
         "INSERT": (
             f'INSERT INTO journey_events SELECT topic, "partition", 9999, {others} FROM journey_events WHERE {place}',
-            "duplicates 1, unexpected 1",
+            "ahead: 1 rows",
+        ),
+        "ALTER": (f"UPDATE journey_events SET page_url = 'elsewhere' WHERE {place}", "another page_url"),
+        "PAYLOAD": (f"UPDATE journey_events SET payload = '{{}}' WHERE {place}", "another payload"),
+        "BACK": (
+            "UPDATE consumer_progress SET next_offset = 0 WHERE \"partition\" = 0 AND consumer_group = 'journey'",
+            "ahead",
+        ),
+        "FORTH": (
+            "UPDATE consumer_progress SET next_offset = 9999 WHERE \"partition\" = 0 AND consumer_group = 'journey'",
+            "beyond",
         ),
         "TOTAL": ("UPDATE video_plays SET plays = plays + 1 WHERE user_id = 'user-0001'", "1 totals wrong"),
     }

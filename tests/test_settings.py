@@ -190,7 +190,7 @@ def test_an_env_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("kafka = 'localhost:9092'", "kafka has to be a table: [kafka], then one property a line"),
         ("[[kafka]]\nacks = 'all'", "kafka has to be a table: [kafka]"),
         ("schema_registry = 'http://h'", "schema_registry has to be a table: [schema_registry]"),
-        ("bootstrap_servers = ['one:1', 'two:2']", "is malformed. Write host:port, several with commas"),
+        ("bootstrap_servers = ['one:1', 'two:2']", "bootstrap_servers has to be text in quotes"),
     ],
 )
 def test_a_malformed_toml_file_is_refused_with_a_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -240,6 +240,7 @@ def test_properties_may_be_written_without_quotes(tmp_path: Path) -> None:
 # --- the promise -----------------------------------------------------------------------------------------------------
 
 BROKEN = {
+    "isolation.level": "'read_uncommitted'",
     "enable.auto.offset.store": "true",
     "enable.auto.commit": "false",
     "enable.partition.eof": "false",

@@ -194,9 +194,7 @@ def test_a_row_that_the_database_refuses_leaves_everything_as_it_was(bench: Benc
     store = bench.store()
     store.begin({0: 0, 1: 0})
     store.commit([play(0)], {0: Move(0, 1)})
-    with pytest.raises(
-        RefusedError, match=r"^the database refuses the row: NOT NULL constraint failed: journey_events"
-    ):
+    with pytest.raises(RefusedError, match=r"^the database refuses the row: .*(?i:null)"):
         store.commit([play(1), play(0, partition=1, **refused), play(2)], {0: Move(1, 3), 1: Move(0, 1)})
     assert bench.offsets() == [(0, 0)]
     assert store.progress() == {0: 1, 1: 0}
@@ -206,7 +204,7 @@ def test_an_event_at_an_offset_that_is_stored_is_refused(bench: Bench) -> None:
     store = bench.store()
     store.begin({0: 0})
     store.commit([play(0)], {0: Move(0, 1)})
-    with pytest.raises(RefusedError, match="UNIQUE constraint failed"):
+    with pytest.raises(RefusedError, match=r"^the database refuses the row: .*(?i:unique|duplicate)"):
         store.commit([play(0)], {0: Move(1, 2)})
     assert store.progress() == {0: 1}
 
@@ -429,36 +427,6 @@ def test_many_plays_are_added_at_once(bench: Bench) -> None:
         with bench.engine.begin() as connection:
             add_plays(connection, rows)
     assert {user: number for user, (number, _) in bench.plays().items()} == {f"u{n}": 2 * n for n in range(1000)}
-
-
-class RecordingConnection:
-    """A SQL Server as far as ``add_plays`` sees it: keeps the statements and their parameters."""
-
-    dialect = mssql.dialect()  # type: ignore[no-untyped-call]
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, str]]] = []
-
-    def execute(self, statement: Any, parameters: dict[str, str]) -> None:
-        self.calls.append((str(statement), parameters))
-
-
-def test_on_sql_server_plays_are_updated_before_they_are_inserted() -> None:
-    connection = RecordingConnection()
-    rows = [{"user_id": "Ä", "plays": 2, "last_played_at": naive(AT)}]
-    add_plays(connection, rows)  # type: ignore[arg-type]
-    (update, first), (insertion, second) = connection.calls
-    assert update.strip().startswith("UPDATE")
-    assert insertion.strip().startswith("INSERT")
-    assert (
-        first
-        == second
-        == {"plays": '[{"user_id": "\\u00c4", "plays": 2, "last_played_at": "2026-03-14T09:26:53.589000"}]'}
-    )
-    for statement in (update, insertion):
-        assert "WITH (UPDLOCK, HOLDLOCK)" in statement
-        assert "COLLATE Latin1_General_100_BIN2" in statement
-        assert "last_played_at DATETIME2(3)" in statement
 
 
 # --- failures of SQLite ----------------------------------------------------------------------------------------------

@@ -20,14 +20,17 @@ UTC_MILLIS = (
     .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
 )
 GUID = sa.String(36).with_variant(mssql.UNIQUEIDENTIFIER(), "mssql").with_variant(postgresql.UUID(), "postgresql")
-USER_ID = sa.Unicode(128).with_variant(sa.Unicode(128, collation="Latin1_General_100_BIN2"), "mssql")
+BINARY = "Latin1_General_100_BIN2"
+USER_ID = sa.Unicode(128).with_variant(sa.Unicode(128, collation=BINARY), "mssql")
+TOPIC = sa.String(249).with_variant(sa.String(249, collation=BINARY), "mssql")
+GROUP = sa.String(255).with_variant(sa.String(255, collation=BINARY), "mssql")
 JSON_TEXT = sa.UnicodeText().with_variant(mssql.NVARCHAR(), "mssql")
 
 
 def upgrade() -> None:
     op.create_table(
         "journey_events",
-        sa.Column("topic", sa.String(249), nullable=False),
+        sa.Column("topic", TOPIC, nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("event_id", GUID, nullable=False),
@@ -38,7 +41,7 @@ def upgrade() -> None:
         sa.Column("occurred_at", UTC_MILLIS, nullable=False),
         sa.Column("stored_at", UTC_MILLIS, nullable=False),
         sa.Column("payload", JSON_TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("topic", "partition", "offset", name="pk_journey_events"),
+        sa.PrimaryKeyConstraint("topic", "partition", "offset", name="pk_journey_events", mssql_clustered=True),
         sa.CheckConstraint("ISJSON(payload) = 1", name="ck_journey_events_payload").ddl_if(dialect="mssql"),
     )
     op.create_table(
@@ -46,27 +49,31 @@ def upgrade() -> None:
         sa.Column("user_id", USER_ID, nullable=False),
         sa.Column("plays", sa.BigInteger(), nullable=False),
         sa.Column("last_played_at", UTC_MILLIS, nullable=False),
-        sa.PrimaryKeyConstraint("user_id", name="pk_video_plays"),
+        sa.PrimaryKeyConstraint("user_id", name="pk_video_plays", mssql_clustered=True),
     )
     op.create_table(
         "consumer_progress",
-        sa.Column("consumer_group", sa.String(255), nullable=False),
-        sa.Column("topic", sa.String(249), nullable=False),
+        sa.Column("consumer_group", GROUP, nullable=False),
+        sa.Column("topic", TOPIC, nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("next_offset", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", UTC_MILLIS, nullable=False),
-        sa.PrimaryKeyConstraint("consumer_group", "topic", "partition", name="pk_consumer_progress"),
+        sa.PrimaryKeyConstraint(
+            "consumer_group", "topic", "partition", name="pk_consumer_progress", mssql_clustered=True
+        ),
     )
     op.create_table(
         "dead_letters",
-        sa.Column("consumer_group", sa.String(255), nullable=False),
-        sa.Column("topic", sa.String(249), nullable=False),
+        sa.Column("consumer_group", GROUP, nullable=False),
+        sa.Column("topic", TOPIC, nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("reason", sa.Unicode(1024), nullable=False),
         sa.Column("set_aside_at", UTC_MILLIS, nullable=False),
         sa.Column("replayed_at", UTC_MILLIS, nullable=True),
-        sa.PrimaryKeyConstraint("consumer_group", "topic", "partition", "offset", name="pk_dead_letters"),
+        sa.PrimaryKeyConstraint(
+            "consumer_group", "topic", "partition", "offset", name="pk_dead_letters", mssql_clustered=True
+        ),
     )
 
 
