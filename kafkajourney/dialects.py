@@ -178,6 +178,15 @@ def _upsert_plays(
 READ_ONLY = {"read_only": True}
 """Execution options of a connection that only reads, so that it waits for no writer."""
 
+
+def one_view(engine: Engine) -> dict[str, Any]:
+    """Return the options of a connection that reads, and sees the database as it was at its first statement.
+
+    SQL Server has that only where its snapshots are allowed (ALLOW_SNAPSHOT_ISOLATION); there it is left as it is.
+    """
+    return READ_ONLY | ({"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {})
+
+
 # --- connections ------------------------------------------------------------------------------------------------
 
 

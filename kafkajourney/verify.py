@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, func, select
 from consumers.journey.rows import row as journey_row
 from kafkajourney import clients, database, dead_letters
 from kafkajourney.dead_letters import Place
-from kafkajourney.dialects import READ_ONLY
+from kafkajourney.dialects import READ_ONLY, one_view
 from kafkajourney.errors import DecodeError
 from kafkajourney.events import Decoded, Record, utc_naive
 from kafkajourney.serde import Decoder
@@ -125,7 +125,8 @@ class Verifier:
         try:
             partitions = clients.partitions_of(reader, self._settings)
             with database.reached(self._settings), self._engine.connect() as plain:
-                connection = plain.execution_options(**READ_ONLY)
+                # One view of progress and totals: consumers may be at work meanwhile.
+                connection = plain.execution_options(**one_view(self._engine))
                 dead = {group: self._set_aside(reader, connection, group) for group in (JOURNEY, ANALYTIC)}
                 for partition in partitions:
                     self._compare(reader, connection, partition, dead)

@@ -210,7 +210,7 @@ def test_verify_finds_what_was_damaged(stack: Settings, commands: Commands, dama
             "ahead: 1 rows",
         ),
         "ALTER": (f"UPDATE journey_events SET page_url = 'elsewhere' WHERE {place}", "another page_url"),
-        "PAYLOAD": (f"UPDATE journey_events SET payload = '{{}}' WHERE {place}", "another payload"),
+        "PAYLOAD": (f"UPDATE journey_events SET payload = '[1]' WHERE {place}", "another payload"),
         "BACK": (
             "UPDATE consumer_progress SET next_offset = 0 WHERE \"partition\" = 0 AND consumer_group = 'journey'",
             "ahead",
