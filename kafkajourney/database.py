@@ -156,7 +156,7 @@ def alembic_config() -> Config:
 
 def current_revision(made: Engine) -> str | None:
     """Return the revision that the database is at, None where it has no tables of this project."""
-    with made.connect() as connection:
+    with made.connect().execution_options(**dialects.READ_ONLY) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
