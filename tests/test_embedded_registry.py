@@ -24,6 +24,8 @@ from kafkajourney.embedded.registry import MEDIA_TYPE, RegistryServer
 from kafkajourney.errors import StopError
 from schemas.catalogue import EVENT_COMPATIBILITY, UNION_COMPATIBILITY, load
 
+pytestmark = pytest.mark.stack  # the registry over HTTP
+
 SUBJECT = "x.A"
 UNION = "user-journey-value"
 

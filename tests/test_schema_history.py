@@ -21,6 +21,8 @@ from tests.schema_files import (
     lines,
 )
 
+pytestmark = pytest.mark.stack  # git, as processes
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -19,6 +19,8 @@ from schemas.register import register
 from tests.schema_files import TITLE, V1, V3, copy_schemas, edit, evolve
 from tests.stack import RealStack
 
+pytestmark = pytest.mark.stack  # the registry over HTTP
+
 TOPIC = "user-journey"
 VIDEO_SUBJECT = "kafkajourney.events.VideoPlayed"
 
