@@ -13,11 +13,11 @@ import click
 from benchmarks.measure import run
 from kafkajourney import database
 from kafkajourney.command import common_options, main
+from kafkajourney.demo import GROUPS as CONSUMERS
 from kafkajourney.embedded.stack import environment
 from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.errors import StopError
 from kafkajourney.store import Store
-from tests.chaos.campaign import CONSUMERS
 from tests.chaos.fleet import Fleet, Member
 from tests.stack import Missing, RealStack, real_stack
 

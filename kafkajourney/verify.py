@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer
 from sqlalchemy import Connection, Engine, func, select
 
+from consumers import groups
+from consumers.analytic.rows import COUNTED
 from consumers.journey.rows import row as journey_row
 from kafkajourney import clients, database, dead_letters
 from kafkajourney.dead_letters import Place
@@ -23,9 +25,8 @@ from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
 from kafkajourney.tables import consumer_progress, journey_events, video_plays
 
-JOURNEY = "journey"
-ANALYTIC = "analytic"
-COUNTED = "VideoPlayed"
+JOURNEY = groups.JOURNEY.name
+ANALYTIC = groups.ANALYTIC.name
 SHOWN = 5
 
 _row = journey_events.c

@@ -1,6 +1,5 @@
 """The pipeline on Apache Kafka itself and a real registry: what the embedded stack only stands in for."""
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +12,10 @@ from kafkajourney.settings import Settings
 from schemas.catalogue import load
 from schemas.register import register, union_subject
 from tests.conftest import Commands, Running, end_all, wait_for
-from tests.stack import Missing, RealStack, real_stack
+from tests.stack import RealStack
 from tests.test_pipeline import rows, verified
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
-    required = "CI" in os.environ or "KAFKAJOURNEY_REQUIRE_REAL" in os.environ
-    try:
-        with real_stack(tmp_path_factory.mktemp("real")) as stack:
-            yield stack
-    except Missing as missing:
-        (pytest.fail if required else pytest.skip)(str(missing))
 
 
 @pytest.fixture

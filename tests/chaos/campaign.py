@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kafkajourney import clients, database
+from kafkajourney.demo import GROUPS as CONSUMERS
 from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import StopError
 from kafkajourney.registry import Registry
@@ -25,7 +26,6 @@ from tests.chaos.faults import WEIGHTS, Chaos, Fault, kills
 from tests.chaos.fleet import Fleet, Member
 from tests.stack import RealStack
 
-CONSUMERS = {"journey": 3, "analytic": 2}
 CATCH_UP_DEADLINE = 600.0
 USERS = 1_000
 
