@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,8 +12,9 @@ from consumers.groups import Group
 from kafkajourney import clients, database
 from kafkajourney.command import INTERRUPTED, SETTINGS, common_options, settings_options, stop_on_signal
 from kafkajourney.dead_letters import DeadLetterTopic
-from kafkajourney.events import Record
 from kafkajourney.loop import ConsumeLoop, Options
+from kafkajourney.loop_log import LoopLog
+from kafkajourney.observer import Batch, Observer, together
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
@@ -63,8 +63,8 @@ def consumer_command(group: Group, help: str) -> click.Command:  # noqa: A002 # 
     @common_options
     def command(settings: Settings, echo: bool, until_caught_up: bool, **options: Any) -> int:  # noqa: FBT001 # click calls it
         loop_options = Options(settings.topic, clients.is_incremental(settings), **options)
-        on_stored = partial(_echo, group.name) if echo else lambda _records: None
-        return _run(settings, group, loop_options, on_stored, until_caught_up=until_caught_up)
+        observers = [LoopLog(settings.topic), *([Echo(group.name)] if echo else [])]
+        return _run(settings, group, loop_options, together(*observers), until_caught_up=until_caught_up)
 
     return command
 
@@ -73,7 +73,7 @@ def _run(
     settings: Settings,
     group: Group,
     options: Options,
-    on_stored: Callable[[Sequence[Record]], None],
+    observer: Observer,
     *,
     until_caught_up: bool,
 ) -> int:
@@ -92,8 +92,8 @@ def _run(
         Decoder(registry, load(), EVENT_TYPES, group.wanted),
         Store(engine, settings, group.name, group.write),
         DeadLetterTopic(partial(clients.dead_letter_producer, settings), settings.topic, group.name),
+        observer,
         options,
-        on_stored,
     )
     log.info("%s: reading %s (%d partitions), pid %d", group.name, settings.topic, len(partitions), os.getpid())
     gc.freeze()  # what the imports left stays; the collector need not walk it again for every few batches
@@ -105,8 +105,14 @@ def _run(
     return INTERRUPTED if interrupted else 0
 
 
-def _echo(group: str, records: Sequence[Record]) -> None:
-    for record in records:
-        if record.decoded is not None:
-            kind, user_id = record.decoded.event_type, record.decoded.event.user_id
-            click.echo(f"{group} [{record.partition}] {record.offset:>6} {kind:<15} {user_id}")
+class Echo(Observer):
+    """Prints each event as it is stored."""
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def stored(self, batch: Batch) -> None:  # noqa: D102 # Observer says it
+        for record in batch.records:
+            if record.decoded is not None:
+                kind, user_id = record.decoded.event_type, record.decoded.event.user_id
+                click.echo(f"{self._group} [{record.partition}] {record.offset:>6} {kind:<15} {user_id}")

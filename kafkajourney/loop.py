@@ -6,13 +6,13 @@ offset, seeks there and resumes it. Positions come from the database and from no
 See docs/decisions/0003-the-database-holds-the-offsets.md.
 """
 
-import logging
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent import futures
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
@@ -22,13 +22,12 @@ from kafkajourney.backoff import Backoff
 from kafkajourney.broker_errors import sorted_error
 from kafkajourney.errors import DecodeError, RecordError, RefusedError, StopError, TransientError
 from kafkajourney.events import Decoded, Move, Record
+from kafkajourney.observer import Batch, Observer
 
 R = TypeVar("R")
 
 LOOK_EVERY = 60.0
 """Seconds between two looks of an idle consumer whether the topic is still there."""
-
-log = logging.getLogger("kafkajourney.consumer")
 
 
 class Store(Protocol):
@@ -77,8 +76,8 @@ class ConsumeLoop:
         decode: Callable[[bytes | None], Decoded | None],
         store: Store,
         dead_letters: DeadLetters,
+        observer: Observer,
         options: Options,
-        on_stored: Callable[[Sequence[Record]], None] = lambda _records: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
@@ -88,7 +87,7 @@ class ConsumeLoop:
         self._store = store
         self._dead_letters = dead_letters
         self._options = options
-        self._on_stored = on_stored
+        self._observer = observer
         self._clock = clock
         self._positions: dict[int, int] = {}
         """The next offset of each settled partition, as the database has it."""
@@ -121,7 +120,10 @@ class ConsumeLoop:
         """
         self._stop = stop
         self._consumer.subscribe(
-            [self._options.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            [self._options.topic],
+            on_assign=self._assigned,
+            on_revoke=partial(self._revoked, lost=False),
+            on_lost=partial(self._revoked, lost=True),
         )
         try:
             while not stop.is_set() and not (ends is not None and self.has_reached(ends)):
@@ -138,10 +140,11 @@ class ConsumeLoop:
         if closing.done():
             closing.result()
         else:
-            log.warning("the broker does not answer; leaving without a word. Nothing is lost, the database has it all")
+            self._observer.abandoned()
 
     def turn(self) -> None:
         """Poll once and process what came; after a failure all partitions are unsettled."""
+        self._observer.turned()
         try:
             if self._unsettled and self._clock() >= self._backoff.retry_at:
                 self._settle()
@@ -150,43 +153,49 @@ class ConsumeLoop:
         except TransientError as error:
             self._unsettle(error)
 
-    def _process(self, messages: Iterable[Any]) -> None:
-        records = [self._read(message) for message in messages if self._is_next(message)]
+    def _process(self, messages: Collection[Any]) -> None:
+        began = self._clock()
+        ends: dict[int, int] = {}
+        records = [record for message in messages if (record := self._read(message, ends)) is not None]
+        if not ends:
+            return
+        self._observer.decoded(len(messages), self._clock() - began)
         self._confirm()  # the broker has the dead letters before any offset advances
-        if records:
-            self._write(records)
+        self._write(records, ends)
         self._confirmed.clear()
 
-    def _write(self, records: list[Record]) -> None:
+    def _write(self, records: list[Record], ends: Mapping[int, int]) -> None:
         """Commit the records; where the database refuses them, halve them until the one at fault stands alone."""
         try:
-            self._commit(records)
+            self._commit(records, ends)
         except RefusedError as refusal:
-            if len(records) == 1:
+            if len(records) > 1:
+                middle = len(records) // 2
+                first = records[:middle]
+                self._write(first, {record.partition: record.offset + 1 for record in first})
+                self._write(records[middle:], ends)
+            else:
                 self._set_aside(records[0].message, refusal)
                 self._confirm()
-                self._commit([records[0]._replace(decoded=None, reason=str(refusal))])
-            else:
-                middle = len(records) // 2
-                self._write(records[:middle])
-                self._write(records[middle:])
+                self._commit([records[0]._replace(decoded=None, reason=str(refusal))], ends)
 
-    def _commit(self, records: list[Record]) -> None:
-        ends = {record.partition: record.offset + 1 for record in records}
-        moves = {p: Move(self._positions[p], end) for p, end in ends.items()}
+    def _commit(self, records: list[Record], ends: Mapping[int, int]) -> None:
+        moves = {partition: Move(self._positions[partition], end) for partition, end in ends.items()}
+        began = self._clock()
         self._patiently(lambda: self._store.commit(records, moves))
+        committed = self._clock()
         self._positions |= ends
         self._store_offsets(ends)
         if any(record.decoded for record in records):
             self._in_a_row[RefusedError] = 0
         self._in_a_row_before = self._in_a_row.copy()
         self._recover()
-        self._on_stored(records)
+        self._observer.stored(Batch(records, moves, committed - began, self._clock() - committed))
 
     def _recover(self) -> None:
         """End an outage: only a commit shows that registry, database and dead letters all work again."""
         if self._backoff.failures:
-            log.info("going on after %.1f s", self._clock() - self._backoff.since)
+            self._observer.recovered(self._clock() - self._backoff.since)
             self._backoff.over()
 
     def _patiently(self, ask: Callable[[], R]) -> R:
@@ -198,7 +207,7 @@ class ConsumeLoop:
         answer = in_thread(ask)
         if futures.wait([answer], self._options.patience).done:
             return answer.result()
-        log.warning("the database has not answered for %.0f s; polling goes on", self._options.patience)
+        self._observer.waiting(self._options.patience)
         self._pause_all()
         while not answer.done() and not self._stop.is_set():
             self._consumer.consume(1, self._options.batch_wait)  # paused: only rebalances and errors come
@@ -214,34 +223,34 @@ class ConsumeLoop:
             # A partition was lost meanwhile. Its new owner starts at the database's offset: nothing is amiss.
             if error.args[0].code() != KafkaError._STATE:
                 raise
-            log.debug("offsets not stored, the partitions were lost: %s", sorted(ends))
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _is_next(self, message: Any) -> bool:
-        """Whether the message belongs to a settled partition and was not stored before.
+    def _read(self, message: Any, ends: dict[int, int]) -> Record | None:
+        """Return the record of a message, None where nothing of it is stored; note how far its partition is read.
 
-        ``consume`` can return records of a partition that was revoked, or revoked and assigned again, during the call.
+        ``consume`` can return messages of a partition that was revoked, or revoked and assigned again, during the
+        call: one that is not settled, or that stands before the position, is none of ours.
         """
-        error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise sorted_error(error, self._options.topic)
-        position = self._positions.get(message.partition())
-        # The end of a partition is told at the offset after its last record; it is a place like one before it.
-        return position is not None and message.offset() - (error is not None) >= position
-
-    def _read(self, message: Any) -> Record:
-        place = Record(self._options.topic, message.partition(), message.offset(), message=message)
-        if message.error() is not None:
-            # The end of the partition: markers of transactions may stand before it, which are no records.
-            return place._replace(offset=message.offset() - 1)
+        partition, offset, error = message.partition(), message.offset(), message.error()
+        position = self._positions.get(partition)
+        if error is not None:
+            if error.code() != KafkaError._PARTITION_EOF:
+                raise sorted_error(error, self._options.topic)
+            # It has the offset after the last record; markers of transactions may stand before it, which are none.
+            if position is not None and offset > position:
+                ends[partition] = offset
+            return None
+        if position is None or offset < position:
+            return None
+        ends[partition] = offset + 1
         try:
             decoded = self._decode(message.value())
-        except DecodeError as error:
-            self._set_aside(message, error)
-            return place._replace(reason=str(error))
+        except DecodeError as reason:
+            self._set_aside(message, reason)
+            return Record(self._options.topic, partition, offset, None, message, str(reason))
         self._in_a_row[DecodeError] = 0
-        return place._replace(decoded=decoded)
+        return None if decoded is None else Record(self._options.topic, partition, offset, decoded, message)
 
     def _set_aside(self, message: Any, reason: RecordError) -> None:
         self._in_a_row[type(reason)] += 1
@@ -253,8 +262,8 @@ class ConsumeLoop:
             )
         place = message.partition(), message.offset()
         if place not in self._confirmed:
-            log.warning("dead letter: [%d] %d: %s", *place, reason)
             self._dead_letters.send(message, reason)
+            self._observer.set_aside(message, reason)
             self._sending.add(place)
 
     def _confirm(self) -> None:
@@ -274,13 +283,13 @@ class ConsumeLoop:
         self._unsettled |= {p.partition for p in partitions}
         if partitions:
             self._look_at, self._is_idle = None, False
-            log.info("assigned: %s", self._names(p.partition for p in partitions))
+            self._observer.assigned([p.partition for p in partitions])
 
-    def _revoked(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+    def _revoked(self, consumer: Any, partitions: list[TopicPartition], *, lost: bool) -> None:
         """Let go: nothing is in flight between two calls of ``consume``, and what is in one is dropped afterwards."""
         self._forget({p.partition for p in partitions})
         (consumer.incremental_unassign(partitions) if self._options.incremental else consumer.unassign())
-        log.info("revoked: %s", self._names(p.partition for p in partitions))
+        self._observer.revoked([p.partition for p in partitions], lost=lost)
         if not self._positions and not self._unsettled:
             self._look_at = self._clock() + self._options.idle_after
 
@@ -298,6 +307,7 @@ class ConsumeLoop:
             self._require_kept(partition, positions[partition], low, high)
         for partition in bounds:
             self._seek(partition, positions[partition])
+        self._observer.settled({partition: positions[partition] for partition in bounds})
 
     def _seek(self, partition: int, offset: int) -> None:
         place = self._at(partition, offset)
@@ -327,13 +337,13 @@ class ConsumeLoop:
         self._pause_all()
         self._sending.clear()
         self._in_a_row = self._in_a_row_before.copy()
-        wait = self._backoff.fail(self._clock())
-        log.warning("waiting, next try in %.1f s: %s", wait, error)
+        self._observer.failed(error, self._backoff.fail(self._clock()))
 
     def _pause_all(self) -> None:
         self._unsettled |= self._positions.keys()
         self._positions.clear()
         self._consumer.pause([self._at(p, OFFSET_BEGINNING) for p in self._unsettled])
+        self._observer.paused(sorted(self._unsettled))
 
     def _look_around_if_idle(self) -> None:
         """Say once that there is no partition to work on; look every minute whether the topic is still there."""
@@ -343,7 +353,7 @@ class ConsumeLoop:
         self._require_topic()
         if not self._is_idle:
             self._is_idle = True
-            log.info("idle: all partitions of %s have an owner in the group; ready to take over", self._options.topic)
+            self._observer.idle()
 
     # --- small helpers --------------------------------------------------------------------------------------------
 

@@ -21,14 +21,14 @@ LAYERS = {
         schemas.catalogue schemas.events schemas.parsing schemas.compatibility schemas.generate schemas.changes
         schemas.examples schemas.diff schemas.scaffold schemas.checks schemas.checks.finding schemas.checks.files
         schemas.checks.rules schemas.checks.evolution schemas.checks.examples schemas.checks.classes
-        kafkajourney.events kafkajourney.backoff kafkajourney.background kafkajourney.broker_errors
+        kafkajourney.events kafkajourney.observer kafkajourney.backoff kafkajourney.background kafkajourney.broker_errors
         producer.simulator producer.ndjson consumers.journey.rows consumers.analytic.rows
         kafkajourney.embedded.registry_store""",
     "the loop": "kafkajourney.loop",
     "adapters": """
         schemas.plan schemas.git schemas.checks.history schemas.simulate schemas.display
         kafkajourney.tables kafkajourney.dialects kafkajourney.database kafkajourney.store kafkajourney.clients
-        kafkajourney.registry kafkajourney.serde kafkajourney.dead_letters kafkajourney.topics schemas.register
+        kafkajourney.registry kafkajourney.serde kafkajourney.loop_log kafkajourney.dead_letters kafkajourney.topics schemas.register
         producer.publish producer.display
         kafkajourney.replay consumers.groups kafkajourney.embedded.broker kafkajourney.embedded.registry
         kafkajourney.embedded.stack""",

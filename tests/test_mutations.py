@@ -65,8 +65,8 @@ MUTATIONS = {
     ),
     "records of lost partitions are kept": Mutation(
         LOOP,
-        "position = self._positions.get(message.partition())",
-        "position = self._positions.get(message.partition(), 0)",
+        "position = self._positions.get(partition)",
+        "position = self._positions.get(partition, 0)",
         "tests/test_loop.py",
     ),
     "records in flight survive an outage": Mutation(
@@ -77,7 +77,7 @@ MUTATIONS = {
     ),
     "halving forgets the second half": Mutation(
         LOOP,
-        "                self._write(records[middle:])\n",
+        "                self._write(records[middle:], ends)\n",
         "",
         "tests/test_loop.py",
     ),
