@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, ExceptionContext, String, case, event, text
+from sqlalchemy import Column, Connection, DateTime, Engine, ExceptionContext, String, case, event, text
 from sqlalchemy.dialects import mssql, postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -25,19 +26,20 @@ def _units(value: str) -> int:
 _LENGTH_OF = {"mssql": _units, "postgresql": len}
 
 
-def _refuse_cut(connection: Connection, columns: Iterable[Column[Any]], rows: Iterable[Sequence[Any]]) -> None:
+def _refuse_cut(connection: Connection, columns: Iterable[Column[Any]], rows: Sequence[Sequence[Any]]) -> None:
     """Refuse a text that does not fit but for blanks at its end: as SQL has it, databases silently cut those off.
 
     Whatever else is too long they refuse themselves.
     """
     length_of = _LENGTH_OF[connection.dialect.name]
-    bounded = [(place, column.name, getattr(column.type, "length", None)) for place, column in enumerate(columns)]
-    limits = [(place, name, length) for place, name, length in bounded if length]
-    for row in rows:
-        for place, name, length in limits:
-            value = row[place]
-            if isinstance(value, str) and value[-1:] == " " and length_of(value) > length:
-                raise RefusedError(f"the database refuses the row: {name} is longer than {length} characters")
+    for place, column in enumerate(columns):
+        length = getattr(column.type, "length", None)
+        texts = map(itemgetter(place), rows)
+        if length and any(
+            isinstance(text, str) and len(text) * 2 > length and text[-1] == " " and length_of(text) > length
+            for text in texts
+        ):
+            raise RefusedError(f"the database refuses the row: {column.name} is longer than {length} characters")
 
 
 def _refuse_blank_end(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -98,11 +100,7 @@ _COLUMNS = tuple(column.name for column in journey_events.columns)
 _QUOTED = ", ".join(f'"{name}"' for name in _COLUMNS)
 _INSERT = f"INSERT INTO journey_events ({_QUOTED})"
 _SQLITE_INSERT = f"{_INSERT} VALUES ({', '.join('?' * len(_COLUMNS))})"
-_POSTGRESQL_TYPES = {"partition": "int", "offset": "bigint", "event_id": "uuid"} | dict.fromkeys(
-    ("occurred_at", "stored_at"), "timestamp"
-)
-_POSTGRESQL_ARRAYS = ", ".join(f"CAST(:{name} AS {_POSTGRESQL_TYPES.get(name, 'text')}[])" for name in _COLUMNS)
-_POSTGRESQL_INSERT = text(f"{_INSERT} SELECT * FROM unnest({_POSTGRESQL_ARRAYS})")  # noqa: S608 # names only
+_POSTGRESQL_COPY = f"COPY journey_events ({_QUOTED}) FROM STDIN"
 _MSSQL_NAMES = ", ".join(f"[{name}]" for name in _COLUMNS)
 _MSSQL_INSERT = (
     f"INSERT INTO journey_events ({_MSSQL_NAMES}) SELECT {_MSSQL_NAMES} FROM {_openjson(journey_events.columns)}"  # noqa: S608 # names only
@@ -116,19 +114,35 @@ def insert_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> No
     """
     match connection.dialect.name:
         case "sqlite":
-            connection.exec_driver_sql(_SQLITE_INSERT, [tuple(map(_sqlite_value, row)) for row in rows])
+            connection.exec_driver_sql(_SQLITE_INSERT, list(map(_with_text_times, rows)))
         case "postgresql":
             _refuse_cut(connection, journey_events.columns, rows)
-            connection.execute(_POSTGRESQL_INSERT, dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+            connection.exec_driver_sql(_POSTGRESQL_COPY, list(rows))
         case "mssql":
             _refuse_cut(connection, journey_events.columns, rows)
             for part in _json_arrays(map(_event_text, rows)):
                 connection.exec_driver_sql(_MSSQL_INSERT, (part,))
 
 
-def _sqlite_value(value: Any) -> Any:
-    """Return a value as SQLAlchemy's own types keep it in SQLite: times as text."""
-    return value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value
+_TIMES = tuple(place for place, column in enumerate(journey_events.columns) if isinstance(column.type, DateTime))
+
+
+def _with_text_times(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row with its times as SQLAlchemy's own types keep them in SQLite: as text."""
+    values = list(row)
+    for place in _TIMES:
+        values[place] = values[place].isoformat(" ", "microseconds")
+    return tuple(values)
+
+
+def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context: object) -> bool:
+    """Send the rows of a COPY, which psycopg's ``execute`` and ``executemany`` cannot; return whether it is one."""
+    if not statement.startswith("COPY"):
+        return False
+    with cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+    return True
 
 
 # --- adding to counters -----------------------------------------------------------------------------------------
@@ -160,7 +174,7 @@ def add_plays(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None
                 connection.exec_driver_sql(_MSSQL_INSERT_USERS, (part,))
                 connection.exec_driver_sql(_MSSQL_UPDATE_PLAYS, (part,))
         case "postgresql":
-            _refuse_cut(connection, video_plays.columns, ([row[name] for name in _PLAYS] for row in rows))
+            _refuse_cut(connection, video_plays.columns, [[row[name] for name in _PLAYS] for row in rows])
             _upsert_plays(connection, postgresql.insert(video_plays), rows)
         case "sqlite":
             _upsert_plays(connection, sqlite.insert(video_plays), rows)
@@ -204,6 +218,9 @@ def set_up(engine: Engine) -> None:
         case "sqlite":
             event.listen(engine, "connect", _sqlite_connect)
             event.listen(engine, "begin", _sqlite_begin)
+        case "postgresql":
+            event.listen(engine, "do_executemany", _copy)
+            event.listen(engine, "do_execute", lambda cursor, sql, row, context: _copy(cursor, sql, [row], context))
         case "mssql":
             event.listen(engine, "handle_error", _notice_lost_connection)
             engine.dialect.do_rollback = _rollback  # type: ignore[method-assign,assignment]
@@ -211,7 +228,7 @@ def set_up(engine: Engine) -> None:
 
 def _notice_lost_connection(context: ExceptionContext) -> None:
     """Let the pool drop its connections where SQLAlchemy does not see that they are lost."""
-    if _numbers(context.original_exception) & _LOST:
+    if _is_lost(context.original_exception):
         context.is_disconnect = True
 
 

@@ -10,7 +10,8 @@ import json
 import struct
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 from confluent_kafka.schema_registry import Schema, record_subject_name_strategy
@@ -26,6 +27,7 @@ from schemas.catalogue import COMMON_FIELDS, Catalogue
 
 HEADER = struct.Struct(">bI")
 _SHOWN = 200
+_NO_EXTRAS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Encoder:
@@ -69,19 +71,6 @@ class Encoder:
         return value
 
 
-class _Reading(NamedTuple):
-    """How records of one writer's schema are read; prepared once for each schema id."""
-
-    event_type: str
-    writer: Any
-    reader: Any
-    """The schema to resolve to; None where writer and reader are the same."""
-    make: Callable[..., Event]
-    """The class, or what also checks the fields where the writer's schema is not the class's own."""
-    extras: frozenset[str]
-    """Fields of the writer that the class does not have."""
-
-
 def _fields(event: Any, _context: SerializationContext) -> dict[str, Any]:
     fields: dict[str, Any] = vars(event)
     return fields
@@ -93,7 +82,12 @@ def _nested_fields(event: Any, _context: SerializationContext) -> dict[str, Any]
     return nested
 
 
-_PASSED_OVER: list[_Reading | DecodeError | None] = [None]
+Read = Callable[[bytes, int], Decoded | None]
+"""Reads a record's event from this place in its bytes; None where its type is passed over. Raises DecodeError."""
+
+
+def _pass_over(_value: bytes, _start: int) -> None:
+    return None
 
 
 class Decoder:
@@ -113,32 +107,22 @@ class Decoder:
         self._classes = classes
         self._definitions = {t.subject: t.newest.definition for t in catalogue.values()}
         self._wanted = wanted
-        self._readings: dict[int, list[_Reading | DecodeError | None]] = {}
+        self._readers: dict[int, Read] = {}
+        """How records of each schema id are read, prepared once."""
 
     def __call__(self, value: bytes | None) -> Decoded | None:
         """Return the event in these bytes, None where its type is not wanted.
 
         Raises DecodeError where they are no event, TransientError while the registry is away.
         """
-        if value is None:
-            raise DecodeError("the value is null")
-        if len(value) < HEADER.size:
-            raise DecodeError(f"{len(value)} bytes are too few for the Confluent header of {HEADER.size}")
-        magic, schema_id = HEADER.unpack_from(value)
-        if magic != 0:
-            raise DecodeError(f"the first byte is {value[0]}, not the magic byte 0 of the Confluent wire format")
-        readings = self._readings.get(schema_id) or self._prepare(schema_id)
-        if readings == _PASSED_OVER:
-            return None
-        body = io.BytesIO(value)
-        body.seek(HEADER.size)
-        reading = readings[0] if len(readings) == 1 else _branch(body, readings)
-        if isinstance(reading, DecodeError):
-            raise DecodeError(str(reading))  # a new one: a traceback keeps the record, and grows
-        return None if reading is None else _read(reading, body, len(value))
+        if value is None or len(value) < HEADER.size or value[0] != 0:
+            raise DecodeError(_no_header(value))
+        _magic, schema_id = HEADER.unpack_from(value)
+        read = self._readers.get(schema_id) or self._prepare(schema_id)
+        return read(value, HEADER.size)
 
-    def _prepare(self, schema_id: int) -> list[_Reading | DecodeError | None]:
-        """Return the ways to read records of this id: one, or one for each branch where it is a union."""
+    def _prepare(self, schema_id: int) -> Read:
+        """Return how to read records of this id, now and from now on."""
         named: dict[str, Any] = {}
         try:
             schema = self._registry.schema(schema_id)
@@ -150,11 +134,11 @@ class Decoder:
         try:
             definition = json.loads(schema.schema_str or "null")
             branches = definition if isinstance(definition, list) else [definition]
-            readings = [self._reading(branch, named, schema_id) for branch in branches]
+            readers = [self._reader(branch, named, schema_id) for branch in branches]
         except (ValueError, SchemaParseException, UnknownType) as error:
             raise DecodeError(f"schema id {schema_id} cannot be used: {error}") from error
-        self._readings[schema_id] = readings
-        return readings
+        self._readers[schema_id] = _union_reader(readers) if isinstance(definition, list) else readers[0]
+        return self._readers[schema_id]
 
     def _collect(self, schema: Schema, named: dict[str, Any]) -> None:
         """Parse all schemas that this one refers to, by name."""
@@ -164,45 +148,96 @@ class Decoder:
             if reference.name not in named:
                 parse_schema(json.loads(referenced.schema_str or "null"), named_schemas=named)
 
-    def _reading(self, branch: Any, named: dict[str, Any], schema_id: int) -> _Reading | DecodeError | None:
-        """Return how to read records of one type, None where it is not wanted, the reason where it is no event."""
+    def _reader(self, branch: Any, named: dict[str, Any], schema_id: int) -> Read:
+        """Return how to read records of one type; of what is no event, each is refused."""
         writer = named[branch] if isinstance(branch, str) and branch in named else branch
         if not isinstance(writer, dict) or writer.get("type") != "record":
-            return DecodeError(f"schema id {schema_id} is no record but {_shown(branch)}")
+            return _refuser(f"schema id {schema_id} is no record but {_shown(branch)}")
         parsed: Any = parse_schema(writer, named_schemas=dict(named)) if writer is branch else writer
         full_name, fields = parsed["name"], {field["name"] for field in parsed["fields"]}
         event_type = full_name.rpartition(".")[2]
         event_class = self._classes.get(full_name)
         if self._wanted is not None and (event_type not in self._wanted or event_class is None):
-            return None
+            return _pass_over
         if event_class is None:
             if missing := [name for name in COMMON_FIELDS if name not in fields]:
-                return DecodeError(f"{full_name} is no event: it has no {', '.join(missing)}")
-            return _Reading(event_type, parsed, None, _checked(UnknownEvent), frozenset(fields - set(COMMON_FIELDS)))
+                return _refuser(f"{full_name} is no event: it has no {', '.join(missing)}")
+            return _event_reader(event_type, parsed, None, _checked(UnknownEvent), fields - set(COMMON_FIELDS))
         known = self._definitions[full_name]
         if _canonical(parsed) == _canonical(known):
-            return _Reading(event_type, parsed, None, event_class, frozenset())
+            return _event_reader(event_type, parsed, None, event_class, set())
         extras = fields - {field.name for field in dataclasses.fields(event_class)}
-        return _Reading(event_type, parsed, parse_schema(known), _checked(event_class), frozenset(extras))
+        return _event_reader(event_type, parsed, parse_schema(known), _checked(event_class), extras)
 
 
-def _read(reading: _Reading, body: io.BytesIO, end: int) -> Decoded:
-    start = body.tell()
-    try:
-        fields: Any = schemaless_reader(body, reading.writer, reading.reader)
-        if body.tell() != end:
-            raise DecodeError(f"{end - body.tell()} bytes are left over after the {reading.event_type}")
-        extras = _extras(reading, fields, body, start) if reading.extras else {}
-        event = reading.make(**fields)
-    except DecodeError:
-        raise
-    except (EOFError, IndexError) as error:
-        raise DecodeError(f"truncated: the body ends before the {reading.event_type} does") from error
-    except Exception as error:  # fastavro raises whatever its parts raise: EOFError, IndexError, OverflowError, ...
-        raise DecodeError(
-            f"the body is no valid {reading.event_type}: {type(error).__name__} {_shown(str(error))}"
-        ) from error
-    return Decoded(reading.event_type, event, extras)
+def _no_header(value: bytes | None) -> str:
+    """Return why a record's value does not begin as the Confluent wire format does."""
+    if value is None:
+        return "the value is null"
+    if len(value) < HEADER.size:
+        return f"{len(value)} bytes are too few for the Confluent header of {HEADER.size}"
+    return f"the first byte is {value[0]}, not the magic byte 0 of the Confluent wire format"
+
+
+def _refuser(reason: str) -> Read:
+    def read(_value: bytes, _start: int) -> None:
+        raise DecodeError(reason)  # a new one each time: a traceback keeps the record, and grows
+
+    return read
+
+
+def _union_reader(readers: list[Read]) -> Read:
+    """Return how to read a union's records: each begins with the number of its branch."""
+
+    def read(value: bytes, start: int) -> Decoded | None:
+        body = io.BytesIO(value)
+        body.seek(start)
+        try:
+            index: Any = schemaless_reader(body, "long", None)
+            if index < 0:
+                raise IndexError
+            branch: Read = readers[index]
+        except (EOFError, IndexError):
+            raise DecodeError(f"the body begins with no branch of its union of {len(readers)} types") from None
+        return branch(value, body.tell())
+
+    return read
+
+
+def _event_reader(event_type: str, writer: Any, reader: Any, make: Callable[..., Event], extras: set[str]) -> Read:
+    """Return how to read the events of one writer's schema.
+
+    ``reader`` is the schema to resolve to, None where it is the writer's; ``make`` is the class, or what also checks
+    the fields where the writer's schema is not the class's own; ``extras`` are fields that the class does not have.
+    """
+
+    def read(value: bytes, start: int) -> Decoded:
+        body = io.BytesIO(value)
+        body.seek(start)
+        try:
+            fields: Any = schemaless_reader(body, writer, reader)
+            if (end := body.tell()) != len(value):
+                raise DecodeError(f"{len(value) - end} bytes are left over after the {event_type}")
+            more = take_extras(fields, body, start) if extras else _NO_EXTRAS
+            return Decoded(event_type, make(**fields), more)
+        except DecodeError:
+            raise
+        except (EOFError, IndexError) as error:
+            raise DecodeError(f"truncated: the body ends before the {event_type} does") from error
+        except Exception as error:  # fastavro raises whatever its parts raise: EOFError, IndexError, OverflowError, ...
+            raise DecodeError(
+                f"the body is no valid {event_type}: {type(error).__name__} {_shown(str(error))}"
+            ) from error
+
+    def take_extras(fields: dict[str, Any], body: io.BytesIO, start: int) -> dict[str, Any]:
+        """Return the extras, taken out of ``fields`` where no reader's schema dropped them."""
+        if reader is None:
+            return {name: fields.pop(name) for name in extras}
+        body.seek(start)
+        written: Any = schemaless_reader(body, writer, None)
+        return {name: written[name] for name in extras}
+
+    return read
 
 
 def _checked(event_class: Callable[..., Event]) -> Callable[..., Event]:
@@ -219,26 +254,6 @@ def _typed(event: Event) -> Event:
     if not (isinstance(event.user_id, str) and isinstance(event.session_id, str) and isinstance(event.page_url, str)):
         raise DecodeError("user_id, session_id and page_url have to be strings")
     return event
-
-
-def _extras(reading: _Reading, fields: dict[str, Any], body: io.BytesIO, start: int) -> dict[str, Any]:
-    """Return the fields that the class does not have, taken out of ``fields`` where no reader's schema dropped them."""
-    if reading.reader is None:
-        return {name: fields.pop(name) for name in reading.extras}
-    body.seek(start)
-    written: Any = schemaless_reader(body, reading.writer, None)
-    return {name: written[name] for name in reading.extras}
-
-
-def _branch(body: io.BytesIO, readings: list[_Reading | DecodeError | None]) -> _Reading | DecodeError | None:
-    """Return how to read the branch of a union that the body begins with."""
-    try:
-        index: Any = schemaless_reader(body, "long", None)
-        if index < 0:
-            raise IndexError
-        return readings[int(index)]
-    except (EOFError, IndexError):
-        raise DecodeError(f"the body begins with no branch of its union of {len(readings)} types") from None
 
 
 def _canonical(definition: Any) -> str:
