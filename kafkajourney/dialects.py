@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, DateTime, Engine, ExceptionContext, String, case, event, text
 from sqlalchemy.dialects import mssql, postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from kafkajourney.errors import KafkaJourneyError, RefusedError, StopError, TransientError
@@ -196,9 +196,21 @@ READ_ONLY = {"read_only": True}
 def one_view(engine: Engine) -> dict[str, Any]:
     """Return the options of a connection that reads, and sees the database as it was at its first statement.
 
-    SQL Server has that only where its snapshots are allowed (ALLOW_SNAPSHOT_ISOLATION); there it is left as it is.
+    SQL Server has that only where its snapshots are allowed (ALLOW_SNAPSHOT_ISOLATION); else it is left as it is.
     """
-    return READ_ONLY | ({"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {})
+    if engine.dialect.name == "postgresql":
+        return READ_ONLY | {"isolation_level": "REPEATABLE READ"}
+    if engine.dialect.name == "mssql" and _allows_snapshots(engine):
+        return READ_ONLY | {"isolation_level": "SNAPSHOT"}
+    return READ_ONLY
+
+
+def _allows_snapshots(engine: Engine) -> bool:
+    """Whether SQL Server's database allows snapshots, and the connection can be set back afterwards."""
+    query = "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"
+    with engine.connect() as connection:
+        allowed = connection.scalar(text(query)) == 1
+    return allowed and getattr(engine.dialect, "default_isolation_level", None) is not None
 
 
 # --- connections ------------------------------------------------------------------------------------------------
@@ -222,8 +234,15 @@ def set_up(engine: Engine) -> None:
             event.listen(engine, "do_executemany", _copy)
             event.listen(engine, "do_execute", lambda cursor, sql, row, context: _copy(cursor, sql, [row], context))
         case "mssql":
+            event.listen(engine, "connect", _count_rows)
             event.listen(engine, "handle_error", _notice_lost_connection)
             engine.dialect.do_rollback = _rollback  # type: ignore[method-assign,assignment]
+
+
+def _count_rows(connection: Any, _record: object) -> None:
+    """Have the server tell how many rows a statement changed, which it may be set not to do; the fence needs it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET NOCOUNT OFF")
 
 
 def _notice_lost_connection(context: ExceptionContext) -> None:
@@ -260,39 +279,54 @@ def _sqlite_begin(connection: Connection) -> None:
 
 # --- errors -----------------------------------------------------------------------------------------------------
 
-# SQLSTATE classes and states of an outage or a conflict, as ODBC and the SQL standard have them: connection
-# (08), transaction rollback such as a deadlock (40), insufficient resources (53), intervention (57), timeouts (HYT).
-_TRANSIENT_STATES = ("08", "40", "53", "57", "HYT")
+# SQLSTATE classes and states of an outage or a conflict: connection (08), read-only for now, as a standby (25006),
+# transaction rollback such as a deadlock (40), insufficient resources (53), lock not available (55P03), intervention
+# (57), the server's system (58), timeouts (HYT), a connection that Microsoft's driver could not bring back (IMC).
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+# https://learn.microsoft.com/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes
+# https://learn.microsoft.com/sql/connect/odbc/connection-resiliency
+_TRANSIENT_STATES = ("08", "25006", "40", "53", "55P03", "57", "58", "HYT", "IMC")
 
-# What SQL Server's error numbers mean for us; its SQLSTATEs say too little, most are 42000.
+# What SQL Server's error numbers mean for us; its SQLSTATEs say too little, most are 42000. The texts are in
 # https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
-# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
+# To try again is what Microsoft's own clients do, and Azure's documentation asks for, after
 # https://learn.microsoft.com/dotnet/api/microsoft.data.sqlclient.sqlconfigurableretryfactory.baselinetransienterrors
+# https://github.com/dotnet/efcore/blob/main/src/EFCore.SqlServer/Storage/Internal/SqlServerTransientExceptionDetector.cs
+# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
+# Of these, what connecting, reading and writing can meet: nothing of replication, full text, FILESTREAM, DDL. Not
+# 20, 64, 121, 233 and 997 either, a client's numbers for a network that fails: ODBC has SQLSTATE 08 for that, and the
+# server has the same numbers for other things (121: a statement that is wrong).
 _NUMBERS: dict[type[KafkaJourneyError], tuple[int, ...]] = {
     TransientError: (
         *(1203, 1204, 1205, 1221, 1222),  # locks: deadlock victim (1205), lock timeout (1222)
-        *(3935, 3960, 3966, 41301, 41302, 41305, 41325, 41839),  # conflicts of row versions
-        *(701, 802, 8628, 8645, 8651, 10922, 17803),  # memory
-        *(1101, 1105, 3967, 9002),  # a disk, tempdb or the log is full
-        *(596, 6002, 6005, 17142, 17148, 17197, 18401, 18461),  # session killed; server stops, starts, is paused
-        *(904, 921, 922, 924, 927, 942, 945, 952, 4060, 4221),  # database starts, is restored, offline, or absent
-        *(976, 978, 979, 981, 982, 983, 988, 3906, 35206, 35250),  # failover: this replica is not the primary (now)
-        *(20, 64, 121, 233, 997, 10053, 10054, 10060, 10061, 11001),  # the network
-        *(10928, 10929, 10936, 40143, 40166, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920),  # Azure
-        *(20003, 20004, 20006, 20009, 20017, 20020, 20047),  # FreeTDS: timeout, read, write, connect, end, broken, dead
+        *(3947, 3948, 3953, 3957, 3958, 3960, 3966, 41301, 41302, 41305, 41325, 41839),  # row versions: conflict, gone
+        *(617, 669, 2816, 3980, 10922),  # "rerun the statement"
+        *(701, 802, 845, 8628, 8645, 8651, 17189, 17300, 17803),  # memory, latches, threads
+        *(1101, 1105, 9002, 9020, 40544),  # a disk, the log or the quota is full
+        *(596, 6005, 17142, 17187, 17188, 17191, 17197),  # the session is killed; the server stops, starts, is paused
+        *(17809, 17889, 18401, 18451, 18461),  # it takes nobody more, or administrators only, for now
+        *(615, 904, 913, 921, 922, 924, 926, 927, 941, 942, 945, 952, 4060),  # database starts, is away or absent
+        *(954, 955, 956, 976, 978, 979, 982, 983, 988, 3906, 4221),  # failover: not the primary (now), so read-only
+        *(10053, 10054, 10060, 10061, 11001),  # the network: aborted, reset, timed out, refused, no such host
+        *(10928, 10929, 10930, 10936, 40549, 40550, 40551, 40552, 40553),  # Azure: limits
+        *(40143, 40166, 40189, 40197, 40501, 40540, 40613, 40623, 40642, 40648, 40675, 40903),  # Azure: busy, moved
+        *(42108, 42109, 49802, 49918, 49919, 49920),  # Azure: paused, too much at once
+        *(20003, 20004, 20006, 20008, 20009, 20017, 20020, 20022),  # FreeTDS: timeout, read, write, connect, end
     ),
     RefusedError: (
-        *(220, 232, 241, 242, 244, 245, 248, 296, 517, 8114, 8115, 8169, 8170, 9803),  # conversion, overflow
+        *(220, 232, 241, 242, 244, 245, 248, 8114, 8115, 8169, 9803),  # conversion, overflow
         *(511, 1946, 2628, 8152),  # too long: the row, the key, the value
         *(515, 547, 2601, 2627),  # null, check, duplicate key
         *(8016, 8023, 13609),  # no value of its type, no JSON
     ),
-    StopError: (18452, 18456, 18470, 18486, 18487, 18488),  # logins
+    StopError: (916, 18452, 18456, 18470, 18486, 18487, 18488),  # logins: no access, refused, disabled, locked, expired
 }
 _KINDS = {number: kind for kind, numbers in _NUMBERS.items() for number in numbers}
 _ABSENT = {911, 4060}
-_LOST = {596, 10053, 10054, 20003, 20004, 20006, 20017, 20020, 20047}
+_LOST = {596, 10053, 10054, 20003, 20004, 20006, 20017, 20020, 20022}
 """After these a connection is of no use, though its SQLSTATE (FreeTDS: HY000) does not say so."""
+_LOST_STATE = "IMC"
+"""Microsoft's driver tried to bring a lost connection back, or could not try: SQLAlchemy does not know this class."""
 _NO_TRANSACTION = 3903
 
 _DUPLICATE = {2601, 2627, 3621}
@@ -312,11 +346,13 @@ _ENCRYPTION = (
 
 def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
     """Return which of this project's errors a database error is: try again, refuse the row, or stop."""
-    if isinstance(error, PoolTimeoutError):
+    # A connection that is lost while SQLAlchemy asks it for the server's properties, where it passes over errors, is
+    # "closed" only at its next question.
+    if isinstance(error, PoolTimeoutError | ResourceClosedError):
         return TransientError(f"the database at {safe_url} does not answer: {error}")
     if not isinstance(error, DBAPIError):
         return StopError(f"The database at {safe_url} cannot be used: {error}")
-    reason, state, numbers = _reason(error.orig), _sqlstate(error), _numbers(error.orig)
+    reason, state, numbers = _reason(error.orig), _sqlstate(error.orig), _numbers(error.orig)
     kinds = {_KINDS[number] for number in numbers if number in _KINDS}
     # First, because only these can hold a text of the row, which may look like any other number.
     if isinstance(error, IntegrityError | DataError) or RefusedError in kinds or _has(reason, _REFUSED_WORDS):
@@ -377,12 +413,16 @@ def _numbers(original: BaseException | None) -> set[int]:
     return {int(number) for number in re.findall(r"\((\d{2,5})\)(?: \(SQL\w+\))?(?=; \[|$)", _odbc(original))}
 
 
-def _sqlstate(error: DBAPIError) -> str:
+def _sqlstate(original: BaseException | None) -> str:
     """Return the SQLSTATE: psycopg has it as an attribute, pyodbc as the first argument."""
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None and error.orig is not None and error.orig.args:
-        state = error.orig.args[0]
+    state = getattr(original, "sqlstate", None)
+    if state is None and original is not None and original.args:
+        state = original.args[0]
     return str(state or "")
+
+
+def _is_lost(original: BaseException) -> bool:
+    return bool(_numbers(original) & _LOST) or _sqlstate(original).startswith(_LOST_STATE)
 
 
 # --- missing databases ------------------------------------------------------------------------------------------

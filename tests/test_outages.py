@@ -1,9 +1,11 @@
-"""Outages while consumers run: nothing is lost, nobody ends, no partition moves, no record becomes a dead letter."""
+"""Outages while consumers run: nothing is lost, nobody ends, no partition moves, no record becomes a dead letter.
 
-import os
+The database is PostgreSQL's; or that of the server in KAFKAJOURNEY_TEST_DATABASE_URL, behind a proxy.
+"""
+
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,25 @@ from sqlalchemy import text
 from kafkajourney import database
 from kafkajourney.embedded.stack import environment
 from kafkajourney.settings import Settings
-from tests.conftest import Commands, Running, end_all, wait_for
-from tests.stack import RealStack
+from tests.conftest import Commands, Running, end_all, missing_part, wait_for
+from tests.stack import Missing, RealStack
+from tests.stack.given import GIVEN
+from tests.stack.real import on_given_server
 from tests.test_pipeline import verified
 
 pytestmark = pytest.mark.stack
 
 POLL_INTERVAL = 7.0
 """Seconds without a poll after which the broker takes a consumer's partitions; each outage lasts longer."""
+
+
+@pytest.fixture(scope="module")
+def real(real: RealStack) -> Iterator[RealStack]:
+    try:
+        with on_given_server(real, GIVEN) as stack:
+            yield stack
+    except Missing as missing:
+        missing_part(missing)
 
 
 @pytest.fixture
@@ -67,52 +80,37 @@ def outlast(seconds: float) -> None:
 def test_while_the_database_is_away_the_group_stays_as_it_is(
     real: RealStack, settings: Settings, commands: Commands, how: str
 ) -> None:
-    assert real.postgres is not None
-    away: Callable[[], Any] = real.postgres.kill if how == "stopped" else real.postgres.freeze
-    back: Callable[[], Any] = real.postgres.start if how == "stopped" else real.postgres.wake
     consumers = {group: Watched(commands.start(f"consumers.{group}")) for group in ("journey", "analytic")}
     producer = commands.start("producer", "--rate", "100", "--count", "2500")
     wait_for(lambda: count(settings, "journey_events") > 100)
-    if how == "frozen":
-        freeze_connections(real, signal.SIGSTOP)
-    away()
+    (real.database.kill if how == "stopped" else real.database.freeze)()
     outlast(2 * POLL_INTERVAL)
     for consumer in consumers.values():
         assert consumer.running.process.poll() is None
-        assert consumer.says("waiting, next try") or consumer.says("polling goes on")
-    if how == "frozen":
-        freeze_connections(real, signal.SIGCONT)
-    back()
+        assert consumer.says("waiting") or consumer.says("polling goes on")
+    (real.database.start if how == "stopped" else real.database.wake)()
     assert "produced 2500 events" in producer.end()
     verified(commands)
     assert count(settings, "dead_letters") == 0
     for consumer in consumers.values():
-        assert not consumer.says("revoked"), "".join(consumer.lines)
+        assert not any("revoked:" in line or "lost:" in line for line in consumer.lines), "".join(consumer.lines)
         assert sum("assigned" in line for line in consumer.lines) == 1
 
 
-def freeze_connections(real: RealStack, number: signal.Signals) -> None:
-    """Signal the processes of the server's connections: they are processes of their own."""
-    assert real.postgres is not None
-    children = Path(f"/proc/{real.postgres.pid}/task/{real.postgres.pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), number)
-
-
 def test_a_zombie_writes_nothing(real: RealStack, settings: Settings, commands: Commands) -> None:
-    zombie = commands.start("consumers.journey")
-    zombie.read_until("assigned")
+    zombie = Watched(commands.start("consumers.journey"))
+    wait_for(lambda: zombie.says("assigned"))
     commands.run("producer", "--rate", "0", "--count", "200")
     wait_for(lambda: count(settings, "journey_events") == 200)
-    zombie.process.send_signal(signal.SIGSTOP)
+    zombie.running.process.send_signal(signal.SIGSTOP)
     commands.run("producer", "--rate", "0", "--count", "300")
     heir = commands.start("consumers.journey")
     heir.read_until("assigned")
     wait_for(lambda: count(settings, "journey_events") == 500)
     commands.run("consumers.analytic", "--until-caught-up")
     before = written_at(settings)
-    zombie.process.send_signal(signal.SIGCONT)
-    zombie.read_until("revoked")
+    zombie.running.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: zombie.says("lost:"))
     assert written_at(settings) == before
     commands.run("producer", "--rate", "0", "--count", "100")
     commands.run("consumers.analytic", "--until-caught-up")

@@ -5,11 +5,9 @@ through the embedded broker, or through those of KAFKAJOURNEY_TEST_BOOTSTRAP_SER
 KAFKAJOURNEY_TEST_SCHEMA_REGISTRY_URL.
 """
 
-import contextlib
 import json
 import os
 import re
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +35,9 @@ from kafkajourney.settings import ENVIRONMENT, Settings
 from kafkajourney.store import Store
 from kafkajourney.tables import journey_events, metadata
 from tests.conftest import ROOT, Commands, Running, wait_for
+from tests.stack import Missing
+from tests.stack.given import GIVEN, VARIABLE, address, database_of_its_own, settings_for, through
+from tests.stack.proxy import Proxy
 from tests.stack.real import prepare
 from tests.test_pipeline import (  # noqa: F401 # run here too, on the stack below
     test_a_consumer_that_dies_at_the_worst_moment_leaves_no_gap_and_no_duplicate,
@@ -84,44 +85,18 @@ from tests.test_store import (  # noqa: F401 # run here too, on the bench below
     test_what_was_never_set_aside_is_not_replayed,
 )
 
-VARIABLE = "KAFKAJOURNEY_TEST_DATABASE_URL"
 # Read now: a fixture takes away all KAFKAJOURNEY_ variables.
-GIVEN = os.environ.get(VARIABLE, "")
 BROKERS = os.environ.get("KAFKAJOURNEY_TEST_BOOTSTRAP_SERVERS")
 REGISTRY = os.environ.get("KAFKAJOURNEY_TEST_SCHEMA_REGISTRY_URL")
 
 pytestmark = [pytest.mark.stack, pytest.mark.skipif(not GIVEN, reason=f"{VARIABLE} names no database to test on")]
 
 
-def settings_for(url: URL, topic: str = TOPIC) -> Settings:
-    return Settings("localhost:1", "http://localhost:1", url.render_as_string(hide_password=False), topic)
-
-
-def outside(url: URL) -> Engine:
-    """Return an engine that is not in the database of the tests, and in no transaction."""
-    if url.get_backend_name() == "mssql":
-        return database.engine(settings_for(url.set(database="master").update_query_dict({"autocommit": "true"})))
-    return database.engine(settings_for(url)).execution_options(isolation_level="AUTOCOMMIT")
-
-
-def execute_outside(url: URL, statement: str) -> None:
-    with database.disposed(outside(url)) as engine, engine.connect() as connection:
-        connection.execute(text(statement))
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[URL]:
     """The URL of a database of the tests' own, which is dropped at the end."""
-    given, name = make_url(GIVEN), f"kafkajourney_test_{uuid.uuid4().hex[:8]}"
-    if given.get_backend_name() == "sqlite":
-        yield given.set(database=f"{given.database}.{name}")
-        Path(f"{given.database}.{name}").unlink(missing_ok=True)
-        return
-    execute_outside(given, f"CREATE DATABASE {name}")
-    yield given.set(database=name)
-    with contextlib.suppress(DBAPIError):  # SQL Server's way to end who is still connected
-        execute_outside(given, f"ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")
-    execute_outside(given, f"DROP DATABASE {name}")
+    with database_of_its_own(make_url(GIVEN)) as own:
+        yield own
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +176,7 @@ def test_the_migrations_go_back_and_forth(bench: ServerBench) -> None:
 
 
 def test_alembic_finds_no_difference(bench: ServerBench, unlike_babelfish: Callable[[str], None]) -> None:
-    unlike_babelfish("has no view of the foreign keys, and gives collations names of its own")
+    unlike_babelfish("has no INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS, and calls the collation bbf_unicode_bin2")
     with bench.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
@@ -217,7 +192,7 @@ def test_every_character_is_kept(bench: ServerBench, value: str) -> None:
     stored_as(bench, value)
 
 
-@pytest.mark.parametrize("value", ['say "cheese"', "back\\slash", "tab\tand\nline"])
+@pytest.mark.parametrize("value", ['say "cheese"', "back\\slash", "tab\tand\nline", "\x01\x1f", "\b\f\r", "\\u0041\\n"])
 def test_every_character_that_json_escapes_is_kept(
     bench: ServerBench, unlike_babelfish: Callable[[str], None], value: str
 ) -> None:
@@ -242,14 +217,56 @@ def stored_as(bench: ServerBench, value: str) -> None:
     assert json.loads(bench.payloads()[0])["video_id"] == value
 
 
-@pytest.mark.parametrize("size", [3000, 200_000])
+IN_PAYLOADS = [
+    'say "cheese"',
+    "\\ \\u0041 \\n",
+    "\t\n\r\b\f",
+    "".join(map(chr, range(1, 32))),
+    "\x7f\x80\x9f",
+    "\u2028\u2029\ufeff\uffff",
+    "🧀 👩\u200d👩\u200d👧 \U0010ffff",
+    "</script> &quot; %00 ' -- $.x",
+]
+
+
+@pytest.mark.parametrize("value", IN_PAYLOADS)
+def test_every_character_of_a_payload_is_kept(bench: ServerBench, value: str) -> None:
+    in_payload(bench, value)
+
+
+def test_a_nul_in_a_payload_is_kept(bench: ServerBench, unlike_babelfish: Callable[[str], None]) -> None:
+    unlike_babelfish("has JSON that takes no NUL, also not escaped")
+    in_payload(bench, "a\0b")
+
+
+def test_a_nul_in_a_key_is_kept_or_refused(bench: ServerBench, unlike_babelfish: Callable[[str], None]) -> None:
+    """Never cut: that would be another user."""
+    unlike_babelfish("has JSON that takes no NUL, and no number for that error")
+    store = bench.store()
+    store.begin({0: 0})
+    try:
+        store.commit([play(0, user_id="a\0b")], {0: Move(0, 1)})
+    except RefusedError:
+        assert bench.offsets() == []
+        return
+    with bench.engine.connect() as connection:
+        assert connection.scalar(select(journey_events.c.user_id)) == "a\0b"
+
+
+@pytest.mark.parametrize("size", [3000, 4001, 200_000, 1_000_000])
 def test_a_payload_of_any_size_is_kept(bench: ServerBench, unlike_babelfish: Callable[[str], None], size: int) -> None:
     if size > 4000:
         unlike_babelfish("cuts NVARCHAR(MAX) within OPENJSON at 4,000 characters; the check refuses the rest")
+    in_payload(bench, "ü" * size)
+
+
+def in_payload(bench: ServerBench, value: str) -> None:
+    """Store an event with this text in its payload, between two others; expect it back as it was."""
     store = bench.store()
     store.begin({0: 0})
-    store.commit([play(0, video_id="ü" * size)], {0: Move(0, 1)})
-    assert json.loads(bench.payloads()[0])["video_id"] == "ü" * size
+    texts = ["before", value, "after"]
+    store.commit([play(offset, video_id=each) for offset, each in enumerate(texts)], {0: Move(0, 3)})
+    assert [json.loads(payload)["video_id"] for payload in bench.payloads()] == texts
 
 
 def test_what_does_not_fit_is_refused_and_what_does_is_stored(bench: ServerBench) -> None:
@@ -324,63 +341,20 @@ def test_two_consumers_that_count_the_same_new_users_lose_nothing(bench: ServerB
 # --- outages ---------------------------------------------------------------------------------------------------------
 
 
-class Proxy:
-    """Stands between a client and a server; cuts all connections when it is told to."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._server = host, port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._server)
-                self._open += [client, server]
-                for one, other in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
-
-    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := one.recv(65536):
-                other.sendall(data)
-        self._close(one, other)
-
-    def _close(self, *sockets: socket.socket) -> None:
-        for each in sockets:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def cut(self) -> None:
-        """Cut what is connected; whoever connects anew is let through."""
-        connected, self._open = self._open, []
-        self._close(*connected)
-
-    def end(self) -> None:
-        self._close(self._listener)
-        self.cut()
-
-
-PORTS = {"mssql": 1433, "postgresql": 5432}
-
-
 @pytest.fixture
 def proxy(url: URL) -> Iterator[Proxy]:
-    if url.get_backend_name() not in PORTS or url.host is None:
-        pytest.skip("there is no connection to cut")
-    made = Proxy(url.host, url.port or PORTS[url.get_backend_name()])
-    yield made
-    made.end()
+    try:
+        made = Proxy(*address(url))
+    except Missing as missing:
+        pytest.skip(str(missing))
+    with made:
+        yield made
 
 
 @pytest.fixture
 def behind(proxy: Proxy, settings: Settings) -> Settings:
     """The settings of the database behind the proxy."""
-    url = make_url(settings.database_url).set(host="127.0.0.1", port=proxy.port)
+    url = through(proxy, make_url(settings.database_url))
     return replace(settings, database_url=url.render_as_string(hide_password=False))
 
 
@@ -413,7 +387,7 @@ def test_a_connection_that_is_cut_in_a_transaction_leaves_nothing(
 
 
 def test_a_server_that_is_away_is_an_outage(bench: ServerBench, proxy: Proxy, behind: Settings) -> None:
-    proxy.end()
+    proxy.kill()
     with database.disposed(database.engine(behind)) as engine, pytest.raises(TransientError):
         bench.store(engine=engine).progress()
 

@@ -1,7 +1,12 @@
 """What can be known of SQL Server without one: the SQL, its parameters, the errors, the drivers."""
 
+import contextlib
 import json
+import re
+import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.dialects import mssql
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from consumers.journey.rows import row
 from kafkajourney import database, dialects
@@ -24,6 +29,9 @@ from kafkajourney.events import Move
 from kafkajourney.settings import Settings
 from kafkajourney.tables import journey_events
 from kafkajourney.verify import Verifier
+from tests.conftest import ROOT
+from tests.stack.proxy import Proxy
+from tests.stack.server import HOST
 from tests.test_store import AT, TOPIC, Bench, aside, failure, migrated, naive, play
 
 __all__ = ["migrated"]  # the fixture
@@ -227,8 +235,6 @@ def test_a_user_whose_id_ends_with_a_blank_is_not_counted_for_another(connection
 
 # --- errors ----------------------------------------------------------------------------------------------------------
 
-FREETDS = "[FreeTDS]"
-
 
 def odbc(state: str, *records: str, kind: str = "Error") -> DBAPIError:
     """Return an error as pyodbc makes it of these records."""
@@ -236,21 +242,124 @@ def odbc(state: str, *records: str, kind: str = "Error") -> DBAPIError:
     return failure(kind, state, words)
 
 
-@pytest.mark.parametrize("number", [1205, 1222, 3960, 596, 983, 4060, 40613, 701, 9002, 10054])
+TERMINATED = "[SQL Server]The statement has been terminated. (3621)"
+
+# SQL Server's own sentences, with the states that ODBC gives them.
+OUTAGES = {
+    "42000": (
+        "[SQL Server]Lock request time out period exceeded. (1222)",
+        "[SQL Server]The transaction log for database 'journey' is full due to 'LOG_BACKUP'. (9002)",
+        "[SQL Server]There is insufficient system memory in resource pool 'default' to run this query. (701)",
+        "[SQL Server]Could not allocate space for object 'x' because the 'PRIMARY' filegroup is full. (1105)",
+        "[SQL Server]Snapshot isolation transaction aborted due to update conflict. (3960)",
+        '[SQL Server]Failed to update database "journey" because the database is read-only. (3906)',
+        "[SQL Server]Unable to access availability database 'journey': not in the PRIMARY or SECONDARY role. (983)",
+        "[SQL Server]Database 'journey' cannot be opened. It is in the middle of a restore. (927)",
+        "[SQL Server]SQL Server is not ready to accept new client connections. Wait a few minutes. (17187)",
+        "[SQL Server]The service has encountered an error processing your request. Error code 40166. (40197)",
+        "[SQL Server]The service is currently busy. Retry the request after 10 seconds. Code: 1. (40501)",
+        "[SQL Server]Database 'journey' on server 's' is not currently available. Please retry later. (40613)",
+        "[SQL Server]Cannot process request. Not enough resources to process request. (49918)",
+        "[SQL Server]Resource ID : 1. The request limit for the database is 60 and has been reached. (10928)",
+    ),
+    "40001": (
+        "[SQL Server]Transaction (Process ID 56) was deadlocked and has been chosen as the deadlock victim. (1205)",
+    ),
+    "HY000": ("[SQL Server]Cannot continue the execution because the session is in the kill state. (596)",),
+    "HYT00": ("Login timeout expired (0)", "Query timeout expired (0)"),
+    "HYT01": ("Connection timeout expired (0)",),
+    "08S01": ("TCP Provider: Error code 0x2746 (10054)", "Communication link failure (0)"),
+    "08001": ("TCP Provider: Error code 0x274D (10061)", "TCP Provider: Error code 0x2AF9 (11001)"),
+    "IMC01": ("The connection is broken and recovery is not possible. All attempts failed. (0)",),
+    "IMC06": ("The connection is broken and recovery is not possible. It is marked as unrecoverable. (0)",),
+}
+REFUSALS = {
+    "42000": (
+        "[SQL Server]String or binary data would be truncated in table 'x', column 'y'. Truncated value: 'z'. (2628)",
+        "[SQL Server]JSON text is not properly formatted. Unexpected character 'n' is found at position 0. (13609)",
+        "[SQL Server]Operation failed. The index entry of length 904 bytes exceeds the maximum length. (1946)",
+    ),
+    "22001": ("[SQL Server]String or binary data would be truncated. (8152)",),
+    "22003": ("[SQL Server]Arithmetic overflow error converting expression to data type int. (8115)",),
+    "22007": ("[SQL Server]Conversion failed when converting date and/or time from character string. (241)",),
+    "23000": (
+        "[SQL Server]Violation of PRIMARY KEY constraint 'pk_journey_events'. Cannot insert duplicate key. (2627)",
+        "[SQL Server]Cannot insert duplicate key row in object 'dbo.journey_events' with unique index 'u'. (2601)",
+        '[SQL Server]The INSERT statement conflicted with the CHECK constraint "ck_journey_events_payload". (547)',
+        "[SQL Server]Cannot insert the value NULL into column 'user_id'; column does not allow nulls. (515)",
+    ),
+}
+STOPS = {
+    "28000": (
+        "[SQL Server]Login failed for user 'kafkajourney'. (18456)",
+        "[SQL Server]Login failed for user 'kafkajourney'. Reason: The account is disabled. (18470)",
+        "[SQL Server]Login failed for user 'k' because the account is currently locked out. (18486)",
+        "[SQL Server]Login failed for user 'k'. Reason: The password of the account has expired. (18487)",
+    ),
+    "08004": ('[SQL Server]The server principal "k" is not able to access the database "journey". (916)',),
+    "42S02": ("[SQL Server]Invalid object name 'journey_events'. (208)",),
+    "42000": ("[SQL Server]The INSERT permission was denied on the object 'journey_events'. (229)",),
+}
+MEANINGS = {TransientError: OUTAGES, RefusedError: REFUSALS, StopError: STOPS}
+# The class that pyodbc makes of a state.
+CLASSES = {"08": "OperationalError", "HYT": "OperationalError", "42": "ProgrammingError", "28": "InterfaceError"}
+CLASSES |= {"22": "DataError", "23": "IntegrityError"}
+
+
+def class_of(state: str) -> str:
+    return next((kind for start, kind in CLASSES.items() if state.startswith(start)), "Error")
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "expected"),
+    [
+        pytest.param(state, words, expected, id=f"{state} {words[-12:]}")
+        for expected, messages in MEANINGS.items()
+        for state, sentences in messages.items()
+        for words in sentences
+    ],
+)
+def test_what_the_server_says_is_sorted(state: str, words: str, expected: type[KafkaJourneyError]) -> None:
+    assert isinstance(sorted_error(odbc(state, words, kind=class_of(state)), URL), expected)
+
+
+@pytest.mark.parametrize("number", dialects._NUMBERS[TransientError])
 def test_numbers_of_outages_count_whatever_the_state(number: int) -> None:
     error = odbc("42000", f"[SQL Server]Whatever it says. ({number})", kind="ProgrammingError")
     assert type(sorted_error(error, URL)) is TransientError
 
 
-@pytest.mark.parametrize("number", [2628, 8152, 547, 2627, 515, 8115, 13609])
+@pytest.mark.parametrize("number", dialects._NUMBERS[RefusedError])
 def test_numbers_of_data_count_whatever_the_state(number: int) -> None:
-    error = odbc("42000", f"[SQL Server]Whatever. ({number})", "[SQL Server]The statement has been terminated. (3621)")
+    error = odbc("42000", f"[SQL Server]Whatever. ({number})", TERMINATED)
     assert type(sorted_error(error, URL)) is RefusedError
 
 
 def test_no_number_stands_for_two_things() -> None:
     numbers = [number for numbers in dialects._NUMBERS.values() for number in numbers]
     assert len(numbers) == len(set(numbers))
+
+
+def test_every_number_that_microsofts_client_tries_again_is_an_outage() -> None:
+    """Those of SqlClient's BaselineTransientErrors, but 233 and 997: ODBC has SQLSTATE 08 for them."""
+    baseline = {1204, 1205, 1222, 4060, 4221, 10060, 10928, 10929, 40143, 40197, 40501, 40540, 40613}
+    assert (baseline | {42108, 42109, 49918, 49919, 49920}) <= set(dialects._NUMBERS[TransientError])
+
+
+def test_a_connection_that_is_lost_while_it_is_made_is_an_outage() -> None:
+    assert type(sorted_error(ResourceClosedError("This Connection is closed"), URL)) is TransientError
+
+
+def test_a_connection_that_is_lost_is_an_outage_too() -> None:
+    assert set(dialects._NUMBERS[TransientError]) >= dialects._LOST
+
+
+def test_a_statement_that_is_wrong_is_no_outage() -> None:
+    """Its number, 121, is also that of a network that fails; there the state tells."""
+    wrong = "[SQL Server]The select list for the INSERT statement contains more items than the insert list. (121)"
+    assert type(sorted_error(odbc("42000", wrong, kind="ProgrammingError"), URL)) is StopError
+    network = "TCP Provider: The semaphore timeout period has expired. (121)"
+    assert type(sorted_error(odbc("08S01", network, kind="OperationalError"), URL)) is TransientError
 
 
 def test_a_text_of_the_row_decides_nothing() -> None:
@@ -274,7 +383,7 @@ def test_who_loses_the_race_for_a_new_user_begins_again() -> None:
     [
         ("HY000", "[SQL Server]Read from the server failed (20004)"),
         ("HY000", "[SQL Server]Unexpected EOF from the server (20017)"),
-        ("HY000", "[SQL Server]DBPROCESS is dead or not enabled (20047)"),
+        ("01000", "[SQL Server]Unexpected EOF from the server (20017)"),
         ("08S01", "[SQL Server]Unable to connect: Adaptive Server is unavailable or does not exist (20009)"),
     ],
 )
@@ -306,12 +415,19 @@ def test_a_certificate_that_is_not_trusted_stops_and_says_what_to_set() -> None:
     assert "Encrypt=no" in str(cut)
 
 
-def test_a_connection_that_freetds_calls_dead_is_thrown_away() -> None:
-    context = SimpleNamespace(is_disconnect=False, original_exception=None)
-    for words, is_lost in (("Unexpected EOF from the server (20017)", True), ("Deadlock. (1205)", False)):
-        context.is_disconnect, context.original_exception = False, odbc("HY000", f"[SQL Server]{words}").orig
-        dialects._notice_lost_connection(context)  # type: ignore[arg-type]
-        assert context.is_disconnect is is_lost
+@pytest.mark.parametrize(
+    ("state", "words", "is_lost"),
+    [
+        ("HY000", "Unexpected EOF from the server (20017)", True),
+        ("IMC06", "The connection is broken and recovery is not possible. (0)", True),
+        ("HY000", "Deadlock. (1205)", False),
+        ("42000", "IMC06 (0)", False),
+    ],
+)
+def test_a_connection_that_is_dead_is_thrown_away(state: str, words: str, *, is_lost: bool) -> None:
+    context = SimpleNamespace(is_disconnect=False, original_exception=odbc(state, f"[SQL Server]{words}").orig)
+    dialects._notice_lost_connection(context)  # type: ignore[arg-type]
+    assert context.is_disconnect is is_lost
 
 
 def test_a_transaction_that_the_server_has_ended_needs_no_rollback() -> None:
@@ -327,6 +443,102 @@ def test_a_transaction_that_the_server_has_ended_needs_no_rollback() -> None:
     dialects._rollback(Raising(3903))
     with pytest.raises(Exception, match="2627"):
         dialects._rollback(Raising(2627))
+
+
+# --- the proxy of the outages --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def echo() -> Iterator[Proxy]:
+    """A proxy to a server that gives back what it gets."""
+    with socket.create_server((HOST, 0)) as listener, Proxy(*listener.getsockname()[:2]) as proxy:
+        threading.Thread(target=serve_echo, args=(listener,), daemon=True).start()
+        yield proxy
+
+
+def serve_echo(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            threading.Thread(target=give_back, args=(client,), daemon=True).start()
+
+
+def give_back(client: socket.socket) -> None:
+    with client, contextlib.suppress(OSError):
+        while data := client.recv(1024):
+            client.sendall(data)
+
+
+def client_of(proxy: Proxy) -> socket.socket:
+    return socket.create_connection((HOST, proxy.port), 5)
+
+
+def answers(client: socket.socket) -> bool:
+    client.sendall(b"x")
+    return client.recv(1) == b"x"
+
+
+def test_a_proxy_that_is_killed_refuses_until_it_is_started(echo: Proxy) -> None:
+    with client_of(echo) as client:
+        assert answers(client)
+        echo.kill()
+        with pytest.raises(ConnectionRefusedError):
+            client_of(echo)
+        assert not is_open(client)
+    echo.start()
+    with client_of(echo) as client:
+        assert answers(client)
+
+
+def test_a_proxy_that_cuts_lets_others_through(echo: Proxy) -> None:
+    with client_of(echo) as client:
+        assert answers(client)
+        echo.cut()
+        assert not is_open(client)
+        with client_of(echo) as other:
+            assert answers(other)
+
+
+def test_a_proxy_that_is_frozen_takes_connections_and_passes_nothing_on(echo: Proxy) -> None:
+    with client_of(echo) as client:
+        assert answers(client)
+        echo.freeze()
+        with client_of(echo) as late:
+            for each in (client, late):
+                each.sendall(b"x")
+                each.settimeout(0.2)
+                with pytest.raises(TimeoutError):
+                    each.recv(1)
+                each.settimeout(5)
+            echo.wake()
+            assert client.recv(1) == late.recv(1) == b"x"
+
+
+def is_open(client: socket.socket) -> bool:
+    """Whether the other side has not closed the connection; wait for what it does."""
+    try:
+        return client.recv(1) != b""
+    except ConnectionError:
+        return False
+
+
+# --- the workflow ----------------------------------------------------------------------------------------------------
+
+WORKFLOW = ROOT / ".github" / "workflows" / "sql-server.yml"
+
+
+def test_the_workflow_is_one() -> None:
+    command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(WORKFLOW)]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_workflow_runs_every_test_that_takes_the_databases_url() -> None:
+    uses = re.compile(r"^from tests\.stack\.given import .*\bGIVEN\b", re.MULTILINE)
+    taking = {path.name for path in (ROOT / "tests").glob("test_*.py") if uses.search(path.read_text())}
+    assert taking >= {"test_sql_server.py", "test_outages.py", "test_chaos.py"}
+    run = set(re.findall(r"tests/(test_\w+\.py)", WORKFLOW.read_text()))
+    assert taking <= run
 
 
 # --- drivers ---------------------------------------------------------------------------------------------------------

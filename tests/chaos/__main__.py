@@ -10,6 +10,8 @@ from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.errors import StopError
 from tests.chaos import campaign
 from tests.stack import Missing, real_stack
+from tests.stack.given import GIVEN
+from tests.stack.real import on_given_server
 
 
 @click.command(name="tests.chaos")
@@ -24,13 +26,17 @@ from tests.stack import Missing, real_stack
 def cli(events: int, kills: int, seed: int, pause: float, rate: float, brokers: str, report: Path) -> None:
     """Kill, freeze and cut off at random while events flow, then verify.
 
+    The database is PostgreSQL's, or that of the server in KAFKAJOURNEY_TEST_DATABASE_URL, behind a proxy.
     Ends with 1 where anything is lost or doubled.
     """
     plan = campaign.Plan(events, kills, seed, pause, rate)
     logs = Path(tempfile.mkdtemp(prefix="kafkajourney-chaos-"))
     click.echo(f"logs are in {logs}")
     try:
-        with real_stack(STATE_FOLDER / "chaos", int(brokers), with_postgres=True) as stack:
+        with (
+            real_stack(STATE_FOLDER / "chaos", int(brokers), with_postgres=not GIVEN) as alone,
+            on_given_server(alone, GIVEN) as stack,
+        ):
             summary = campaign.run(stack, plan, logs, click.echo)
     except Missing as missing:
         raise StopError(str(missing)) from missing

@@ -5,9 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import psycopg
-
-from kafkajourney.errors import StopError
 from tests.chaos.fleet import Fleet, Member
 from tests.stack import RealStack
 
@@ -65,19 +62,12 @@ def scale(chaos: Chaos) -> None:
 
 def cut_connections(chaos: Chaos) -> None:
     """Every connection to the database is cut, in the middle of whatever it does."""
-    if chaos.stack.postgres is None:
-        raise StopError("Cutting connections needs PostgreSQL.")
-    url = chaos.stack.settings.database_url.replace("postgresql+psycopg://", "postgresql://")
-    with psycopg.connect(url, autocommit=True) as connection:
-        others = "pid <> pg_backend_pid() AND datname = current_database()"
-        connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    chaos.stack.database.cut()
 
 
 def restart_database(chaos: Chaos) -> None:
     """The database server dies or stops, and comes back."""
-    server = chaos.stack.postgres
-    if server is None:
-        raise StopError("Restarting the database needs PostgreSQL.")
+    server = chaos.stack.database
     chaos.rng.choice((server.kill, server.stop))()
     chaos.wait(chaos.rng.uniform(0.5, 5))
     server.start()

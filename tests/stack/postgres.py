@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
+
 from kafkajourney.errors import StopError
 from tests.stack.download import Missing
 from tests.stack.server import HOST, Server, free_port
@@ -61,12 +63,35 @@ class Postgres(Server):
 
     def kill(self) -> None:
         """End the server and, at once, the processes of its connections, which would follow in their own time."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+        pids = self._children()
         super().kill()
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it hang, with the processes of its connections."""
+        self._signal_all(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def cut(self) -> None:
+        """Cut every connection, in the middle of whatever it does."""
+        with psycopg.connect(self.url().replace("+psycopg", ""), autocommit=True) as connection:
+            others = "pid <> pg_backend_pid() AND datname IS NOT NULL"
+            connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in [*self._children(), *([self.pid] if self.pid is not None else [])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _children(self) -> list[int]:
+        """Return the ids of the processes of its connections, and of its own."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
     def _program(self, name: str) -> str:
         return str(self._programs / name)

@@ -1,4 +1,4 @@
-"""The real stack: Apache Kafka, Apicurio Registry and, if asked for, PostgreSQL, ready to use."""
+"""The real stack: Apache Kafka, Apicurio Registry and, if asked for, PostgreSQL or another server, ready to use."""
 
 import shutil
 import signal
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from alembic import command as alembic
+from sqlalchemy import make_url
 
 from consumers.groups import GROUPS
 from kafkajourney import database, topics
@@ -16,12 +18,26 @@ from kafkajourney.registry import Registry as RegistryClient
 from kafkajourney.settings import DEFAULTS, DIALECTS, Settings
 from schemas.catalogue import load
 from schemas.register import register
+from tests.stack.download import Missing
+from tests.stack.given import GivenServer
 from tests.stack.kafka import Kafka, kafka
 from tests.stack.postgres import Postgres, postgres
 from tests.stack.registry import Registry
 from tests.stack.server import Server
 
 PARTITIONS = 3
+
+
+class DatabaseServer(Protocol):
+    """What makes databases, and can be taken away and brought back."""
+
+    def create(self, database: str) -> str: ...
+    def kill(self) -> None: ...
+    def stop(self) -> None: ...
+    def start(self) -> None: ...
+    def freeze(self) -> None: ...
+    def wake(self) -> None: ...
+    def cut(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,14 @@ class RealStack:
     kafka: Kafka
     registry: Registry
     postgres: Postgres | None
+    given: GivenServer | None = None
+
+    @property
+    def database(self) -> DatabaseServer:
+        """Return the database server: the given one, else PostgreSQL; raise Missing where there is neither."""
+        if server := self.given or self.postgres:
+            return server
+        raise Missing("There is no database server: PostgreSQL was not asked for.")
 
     @property
     def servers(self) -> list[Server]:
@@ -40,15 +64,18 @@ class RealStack:
         return [*self.kafka.brokers, self.registry, *([self.postgres] if self.postgres is not None else [])]
 
     def fresh(self, topic: str, *, on_postgres: bool = False) -> Settings:
-        """Return settings with a new topic and an empty database, both named so, ready to use."""
+        """Return settings with a new topic and an empty database, both named so, ready to use.
+
+        ``on_postgres``, the database is the database server's, also where that is a given one.
+        """
         settings = replace(self.empty_database(topic, on_postgres=on_postgres), topic=topic)
         prepare(settings)
         return settings
 
     def empty_database(self, name: str, *, on_postgres: bool = False) -> Settings:
         """Return the stack's settings with an empty database of this name, its tables made."""
-        if on_postgres and self.postgres is not None:
-            url = self.postgres.create(name)
+        if on_postgres and (self.given or self.postgres):
+            url = self.database.create(name)
         else:
             url = f"sqlite:///{self.folder}/{name}.db"
         settings = replace(self.settings, database_url=url)
@@ -92,6 +119,21 @@ def real_stack(
         except Exception as error:
             error.add_note(stack.last_lines())
             raise
+
+
+@contextmanager
+def on_given_server(stack: RealStack, url: str) -> Iterator[RealStack]:
+    """Let a stack use databases of the server with this URL, behind a proxy; without a URL, leave it as it is.
+
+    Raises Missing where the URL names no server.
+    """
+    if not url:
+        yield stack
+        return
+    with GivenServer(make_url(url)) as server:
+        settings = replace(stack.settings, database_url=server.create("journey"))
+        prepare(settings)
+        yield replace(stack, settings=settings, given=server)
 
 
 def prepare(settings: Settings) -> None:
