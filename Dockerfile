@@ -13,7 +13,7 @@ RUN echo "deb [signed-by=/usr/share/keyrings/microsoft.asc] https://packages.mic
 
 RUN --mount=type=bind,target=/source,rw \
     --mount=type=cache,target=/root/.cache/pip \
-    pip install --root-user-action=ignore -c /source/constraints.txt /source
+    pip install --root-user-action=ignore -c /source/constraints.txt '/source[otel]'
 
 # By number, so that Kubernetes can tell that it is not root.
 RUN useradd --uid 1000 --create-home kafkajourney

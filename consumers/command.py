@@ -10,15 +10,18 @@ import click
 
 from consumers.groups import Group
 from kafkajourney import clients, database
-from kafkajourney.command import INTERRUPTED, SETTINGS, common_options, settings_options, stop_on_signal
+from kafkajourney.command import INTERRUPTED, SETTINGS, service_options, settings_options, stop_on_signal
 from kafkajourney.dead_letters import DeadLetterTopic
+from kafkajourney.logs import event
 from kafkajourney.loop import ConsumeLoop, Options
 from kafkajourney.loop_log import LoopLog
+from kafkajourney.monitoring import Address, monitored_consumer, monitoring_options
 from kafkajourney.observer import Batch, Observer, together
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
 from kafkajourney.store import Store
+from kafkajourney.tracing import tracing
 from schemas.catalogue import load
 from schemas.events import EVENT_TYPES
 
@@ -59,12 +62,26 @@ def consumer_command(group: Group, help: str) -> click.Command:  # noqa: A002 # 
         envvar="KAFKAJOURNEY_MAX_DEAD_LETTERS",
         help="Stop with an error after more than this many dead letters in a row.",
     )
+    @monitoring_options
     @settings_options(*SETTINGS)
-    @common_options
-    def command(settings: Settings, echo: bool, until_caught_up: bool, **options: Any) -> int:  # noqa: FBT001 # click calls it
+    @service_options(group=group.name)
+    def command(
+        settings: Settings,
+        metrics: Address | None,
+        *,
+        echo: bool,
+        until_caught_up: bool,
+        **options: Any,
+    ) -> int:
         loop_options = Options(settings.topic, clients.is_incremental(settings), **options)
-        observers = [LoopLog(settings.topic), *([Echo(group.name)] if echo else [])]
-        return _run(settings, group, loop_options, together(*observers), until_caught_up=until_caught_up)
+        with (
+            tracing(f"kafkajourney-{group.name}", os.environ) as traces,
+            monitored_consumer(metrics, settings, group.name) as monitor,
+        ):
+            observers = [LoopLog(settings.topic), *([Echo(group.name)] if echo else [])]
+            observers += [*traces.observers(settings.topic, group.name), monitor.observer]
+            observer = together(*observers)
+            return _run(settings, group, loop_options, observer, monitor.on_statistics, until_caught_up=until_caught_up)
 
     return command
 
@@ -74,6 +91,7 @@ def _run(
     group: Group,
     options: Options,
     observer: Observer,
+    on_statistics: clients.OnStatistics | None,
     *,
     until_caught_up: bool,
 ) -> int:
@@ -81,7 +99,7 @@ def _run(
     database.require_newest_revision(engine, settings)
     registry = Registry(settings, max_retries=0)  # the loop tries again by itself, polling meanwhile
     registry.subjects()
-    consumer = clients.consumer(settings, group.name)
+    consumer = clients.consumer(settings, group.name, on_statistics)
     partitions = clients.partitions_of(consumer, settings)
     watermarks = partial(clients.watermarks, consumer, settings.topic)
     ends = {partition: watermarks(partition)[1] for partition in partitions} if until_caught_up else None
@@ -95,13 +113,16 @@ def _run(
         observer,
         options,
     )
-    log.info("%s: reading %s (%d partitions), pid %d", group.name, settings.topic, len(partitions), os.getpid())
+    fields = event("started", topic=settings.topic, pid=os.getpid())
+    sentence = "%s: reading %s (%d partitions), pid %d"
+    log.info(sentence, group.name, settings.topic, len(partitions), os.getpid(), extra=fields)
     gc.freeze()  # what the imports left stays; the collector need not walk it again for every few batches
     with stop_on_signal() as stop:
         loop.run(stop, ends, stop.give_up)
         interrupted = stop.is_set()
     engine.dispose()
-    log.info("%s: %s", group.name, "stopped, nothing is left half done" if interrupted else "caught up")
+    name, words = ("stopped", "stopped, nothing is left half done") if interrupted else ("caught_up", "caught up")
+    log.info("%s: %s", group.name, words, extra=event(name))
     return INTERRUPTED if interrupted else 0
 
 

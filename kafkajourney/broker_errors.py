@@ -2,7 +2,7 @@
 
 from confluent_kafka import KafkaError
 
-from kafkajourney.errors import StopError, TransientError
+from kafkajourney.errors import BrokerAwayError, StopError, TransientError
 
 _DENIED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -27,4 +27,4 @@ def sorted_error(error: KafkaError, topic: str) -> StopError | TransientError:
         return StopError(f"The broker refuses access to {topic!r}: {reason}. Correct the [kafka] settings or its ACLs.")
     if error.fatal():
         return StopError(f"The Kafka client cannot go on: {reason}")
-    return TransientError(f"the broker reports: {reason}")
+    return BrokerAwayError(f"the broker reports: {reason}")

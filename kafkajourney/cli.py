@@ -20,6 +20,7 @@ from kafkajourney.errors import StopError
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
+from kafkajourney.status import status
 from schemas.catalogue import load
 from schemas.events import EVENT_TYPES
 
@@ -140,6 +141,7 @@ def create(settings: Settings, partitions: int, replication: int, retention_hour
 
 
 kafkajourney.add_command(dlq)
+kafkajourney.add_command(status)
 
 
 def _verified(settings: Settings) -> verify.Report:

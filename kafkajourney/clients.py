@@ -4,18 +4,28 @@ The one place that makes producers, consumers and admin clients. Properties of t
 unchanged; ``settings.PROMISED`` are refused there.
 """
 
+import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._metadata import TopicMetadata
 
-from kafkajourney.errors import SettingsError, StopError, TransientError
+from kafkajourney.errors import BrokerAwayError, SettingsError, StopError
 from kafkajourney.settings import TOML_FILE, Settings
 
 C = TypeVar("C")
@@ -38,12 +48,25 @@ REACH_TIMEOUT = 5.0
 TELL_EVERY = 60.0
 """Seconds between two warnings that say the same of a connection."""
 
+STATISTICS_EVERY_MS = 5000
+"""Milliseconds between two statistics of a client, where somebody listens and the settings do not say otherwise."""
+
+OnStatistics = Callable[[str], None]
+"""Takes librdkafka's statistics, a JSON text, on the thread that polls."""
+
 log = logging.getLogger("kafkajourney.librdkafka")
 connection_log = logging.getLogger("kafkajourney.connection")
 """A log of its own: that of librdkafka is silent without ``--debug``."""
 
 MEMBERSHIP = ("group.", "session.timeout", "heartbeat.", "max.poll.", "partition.assignment.")
 """Beginnings of the properties of a group's members."""
+
+READ_AHEAD = {
+    "queued.min.messages": "20000",  # ten batches; the default of 100,000 is more memory than all the rest
+    "queued.max.messages.kbytes": "16384",
+    "fetch.queue.backoff.ms": "10",  # with the default of a second, a fast consumer waits for the next fetch
+}
+"""How far a consumer fetches ahead of what it processes."""
 
 CONSUMER_ONLY = (*MEMBERSHIP, "fetch.", "queued.", "isolation.")
 PRODUCER_ONLY = (
@@ -57,12 +80,11 @@ PRODUCER_ONLY = (
 )
 
 
-def consumer(settings: Settings, group: str) -> Consumer:
+def consumer(settings: Settings, group: str, on_statistics: OnStatistics | None = None) -> Consumer:
     """Return a consumer of this group that stores no offset by itself and starts where it is told."""
     return _made(
         Consumer,
-        # By default librdkafka fetches 64 MiB ahead, more than all the rest of the process; a quarter is enough.
-        _properties(settings, PRODUCER_ONLY, {"group.protocol": "consumer", "queued.max.messages.kbytes": "16384"})
+        _properties(settings, PRODUCER_ONLY, {"group.protocol": "consumer"} | READ_AHEAD, on_statistics)
         | {
             "group.id": group,
             # An offset is stored by hand after its event was committed (store_offsets); librdkafka commits
@@ -76,26 +98,35 @@ def consumer(settings: Settings, group: str) -> Consumer:
     )
 
 
-def reader(settings: Settings) -> Consumer:
-    """Return a consumer that only looks: it joins no group and commits nothing."""
+def reader(settings: Settings, group: str = "kafkajourney-reader") -> Consumer:
+    """Return a consumer that only looks: it joins no group and commits nothing; it may ask what ``group`` committed."""
     return _made(
         Consumer,
         _properties(settings, (*PRODUCER_ONLY, *MEMBERSHIP), {})
         # A fetch that waits for records at one partition's end would hold up the next partition.
         | {"fetch.wait.max.ms": 10, "enable.partition.eof": True}
-        | {"group.id": "kafkajourney-reader", "enable.auto.commit": False},
+        | {"group.id": group, "enable.auto.commit": False},
     )
 
 
-def producer(settings: Settings) -> Producer:
-    """Return an idempotent producer: retries neither double nor reorder."""
+def producer(settings: Settings, on_statistics: OnStatistics | None = None, *, only_failures: bool = False) -> Producer:
+    """Return an idempotent producer: retries neither double nor reorder.
+
+    ``only_failures``: a delivery is reported only where it fails, which is a good part of the time of an event.
+    """
     return _made(
         Producer,
         # Java's partitioner, so that a user's events meet in one partition whatever client produced them.
         _properties(
             settings,
             CONSUMER_ONLY,
-            {"partitioner": "murmur2_random", "compression.type": "lz4", "linger.ms": 20},
+            {
+                "partitioner": "murmur2_random",
+                "compression.type": "lz4",
+                "linger.ms": 20,
+                "delivery.report.only.error": only_failures,
+            },
+            on_statistics,
         )
         | {"enable.idempotence": True, "acks": "all"},
     )
@@ -112,6 +143,12 @@ def admin(settings: Settings) -> AdminClient:
     return _made(AdminClient, _properties(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), {}))
 
 
+def asker(settings: Settings) -> AdminClient:
+    """Return a client that only asks whether the broker answers, and sees soon that it does again."""
+    often = {"reconnect.backoff.max.ms": "1000"}
+    return _made(AdminClient, _properties(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), often))
+
+
 def _made(client: Callable[[dict[str, Any]], C], properties: dict[str, Any]) -> C:
     """Return a client with these properties; raise SettingsError where librdkafka refuses one."""
     try:
@@ -122,11 +159,17 @@ def _made(client: Callable[[dict[str, Any]], C], properties: dict[str, Any]) -> 
         raise SettingsError(f"{TOML_FILE}: [kafka] is refused: {error}") from error
 
 
-def _properties(settings: Settings, foreign: tuple[str, ...], defaults: dict[str, Any]) -> dict[str, Any]:
+def _properties(
+    settings: Settings,
+    foreign: tuple[str, ...],
+    defaults: dict[str, Any],
+    on_statistics: OnStatistics | None = None,
+) -> dict[str, Any]:
     """Return the properties of one client; those of another kind of client are left out (librdkafka warns of them)."""
     chosen = {name: value for name, value in settings.kafka.items() if not name.startswith(foreign)}
     own = {"bootstrap.servers": settings.bootstrap_servers, "client.id": "kafkajourney", "logger": log}
-    return defaults | own | {"error_cb": _ErrorLog()} | chosen
+    told = {"stats_cb": on_statistics, "statistics.interval.ms": STATISTICS_EVERY_MS} if on_statistics else {}
+    return defaults | own | told | {"error_cb": _ErrorLog()} | chosen
 
 
 class _ErrorLog:
@@ -168,11 +211,11 @@ def partitions_of(client: Consumer | AdminClient | Producer, settings: Settings)
 
 
 def require_topic(client: Consumer, settings: Settings) -> None:
-    """Raise StopError where the topic does not exist (any more), TransientError where no broker answers."""
+    """Raise StopError where the topic does not exist (any more), BrokerAwayError where no broker answers."""
     try:
         existing = client.list_topics(timeout=REACH_TIMEOUT).topics
     except KafkaException as error:
-        raise TransientError(f"the broker does not tell its topics: {error.args[0].str()}") from error
+        raise BrokerAwayError(f"the broker does not tell its topics: {error.args[0].str()}") from error
     if settings.topic not in existing:
         raise StopError(f"Topic {settings.topic!r} does not exist any more. Create it: kafkajourney topic create")
 
@@ -249,7 +292,7 @@ def _without_advice(reason: str) -> str:
 
 
 def end_offsets(settings: Settings) -> dict[int, int]:
-    """Return the end offset of each of the topic's partitions; raise StopError or TransientError."""
+    """Return the end offset of each of the topic's partitions; raise StopError or BrokerAwayError."""
     client = reader(settings)
     try:
         return {p: watermarks(client, settings.topic, p)[1] for p in partitions_of(client, settings)}
@@ -257,12 +300,27 @@ def end_offsets(settings: Settings) -> dict[int, int]:
         client.close()
 
 
+def ends_told(client: AdminClient, topic: str, partitions: Collection[int], timeout: float) -> dict[int, int]:
+    """Return the end offset of each of these partitions; raise BrokerAwayError where one is not told in time."""
+    end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    places = {TopicPartition(topic, partition): end for partition in partitions}
+    committed = IsolationLevel.READ_COMMITTED  # as the consumers read
+    try:
+        asked = client.list_offsets(places, isolation_level=committed, request_timeout=timeout) if places else {}
+        return {place.partition: answer.result().offset for place, answer in asked.items()}
+    except KafkaException as error:
+        # This kind of client never renews by itself what it knows of leaders: after an election all would be refused.
+        with contextlib.suppress(KafkaException):
+            client.list_topics(timeout=timeout)
+        raise BrokerAwayError(f"the broker does not tell the ends of {topic}: {error.args[0].str()}") from error
+
+
 def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """Return the partition's first offset and its end offset (one after the last); raise TransientError."""
+    """Return the partition's first offset and its end offset (one after the last); raise BrokerAwayError."""
     try:
         low, high = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=REACH_TIMEOUT)
     except KafkaException as error:
-        raise TransientError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}") from error
+        raise BrokerAwayError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}") from error
     return low, high
 
 
@@ -287,3 +345,25 @@ def records(reader: Consumer, topic: str, partition: int, low: int, high: int) -
             yield message
             if offset == high - 1:
                 return
+
+
+def timestamps(reader: Consumer, topic: str, starts: Mapping[int, int]) -> dict[int, int]:
+    """Return when the first record of each partition from its start on was made, in milliseconds since the epoch.
+
+    A partition of which nothing comes in time, or whose record has no time, is left out.
+    """
+    found: dict[int, int] = {}
+    missing = set(starts)
+    reader.assign([TopicPartition(topic, partition, offset) for partition, offset in starts.items()])
+    deadline = time.monotonic() + REACH_TIMEOUT
+    while missing and time.monotonic() < deadline:
+        for message in reader.consume(100, 0.1):
+            partition = message.partition()
+            if partition in missing:  # the first of it: a record, or the end, where nothing but markers is left
+                missing.remove(partition)
+                reader.pause([TopicPartition(topic, partition)])
+                kind, moment = message.timestamp()
+                if message.error() is None and kind != TIMESTAMP_NOT_AVAILABLE:
+                    found[partition] = moment
+    reader.unassign()
+    return found

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from kafkajourney import __version__
+from kafkajourney import __version__, logs
 from kafkajourney.errors import KafkaJourneyError
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT, load
 
@@ -63,23 +63,58 @@ def _settings_option(name: str) -> Callable[[Callable[..., R]], Callable[..., R]
 
 
 def common_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a click command ``--debug`` and ``--version``."""
-    return click.version_option(__version__, message="%(version)s")(_debug_option(command))
+    """Give a click command ``--debug``, ``--log-format`` and ``--version``; its log is for people."""
+    return _version_option(_log_options(command))
 
 
-def _debug_option(command: Callable[P, R]) -> Callable[P, R]:
-    return click.option(
+def service_options(**always: object) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give the command of a process that runs long the common options.
+
+    Its log is JSON where no person watches; each line has the fields ``always``.
+    """
+
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        return _version_option(_log_options(command, "auto", **always))
+
+    return decorate
+
+
+def _version_option(command: Callable[P, R]) -> Callable[P, R]:
+    return click.version_option(__version__, message="%(version)s")(command)
+
+
+def _log_options(command: Callable[P, R], log_format: str | None = None, **always: object) -> Callable[P, R]:
+    """Add what the log is asked for. Both are eager, so that an error of another option is told as was asked."""
+
+    def set_format(_context: click.Context, _parameter: click.Parameter, chosen: str | None) -> None:
+        if chosen is not None:  # a command's callback does not take back what its group's one set
+            logs.set_up(chosen, **always)
+
+    form = click.option(
+        "--log-format",
+        type=click.Choice(logs.FORMATS),
+        default=log_format,
+        expose_value=False,
+        is_eager=True,
+        callback=set_format,
+        envvar="KAFKAJOURNEY_LOG_FORMAT",
+        help="Of what is written to standard error; auto: text on a terminal, JSON elsewhere.  "
+        f"[default: {log_format or 'text'}]",
+    )
+    debug = click.option(
         "--debug",
         is_flag=True,
         expose_value=False,
-        callback=_set_up_log,
+        is_eager=True,
+        callback=_set_level,
         envvar="KAFKAJOURNEY_DEBUG",
         help="Log more, and show the traceback of an error.",
-    )(command)
+    )
+    return debug(form(command))
 
 
 class CommandGroup(click.Group):
-    """A group with the common options, whose commands take ``--debug`` too."""
+    """A group with the common options, whose commands take those of the log too."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
@@ -88,12 +123,11 @@ class CommandGroup(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Register a command of the group."""
         if not isinstance(cmd, click.Group):
-            _debug_option(cmd)
+            _log_options(cmd)
         super().add_command(cmd, name)
 
 
-def _set_up_log(_context: click.Context, _parameter: click.Parameter, debug: bool) -> None:  # noqa: FBT001 # click's signature
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+def _set_level(_context: click.Context, _parameter: click.Parameter, debug: bool) -> None:  # noqa: FBT001 # click's signature
     if debug or log.level == logging.NOTSET:  # a command's callback does not take back what its group's one set
         log.setLevel(logging.DEBUG if debug else logging.INFO)
         # librdkafka goes on by itself after most of what it logs; what matters comes as an error of a call.
@@ -107,13 +141,17 @@ def main(command: click.Command, prefix: str) -> NoReturn:
     environment variable has one all the same: ``prefix``, for a group the subcommand, and the option's name.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logs.set_up("text")  # until --log-format is read
     _show_variables(command)
     try:
         sys.exit(command.main(standalone_mode=False, auto_envvar_prefix=prefix) or 0)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
-        error.show()
+        if logs.is_json():
+            _show(error, error.format_message())
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
@@ -139,9 +177,7 @@ def _show_variables(command: click.Command) -> None:
 
 
 def _show(error: Exception, sentence: str) -> None:
-    click.secho(f"Error: {sentence}", err=True, fg="red")
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug("The traceback of the error above:", exc_info=error)
+    log.error(sentence, exc_info=error if log.isEnabledFor(logging.DEBUG) else None, extra=logs.event("error"))
 
 
 class Stop(threading.Event):

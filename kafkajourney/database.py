@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from kafkajourney import dialects
-from kafkajourney.errors import SettingsError, StopError, TransientError
+from kafkajourney.errors import DatabaseAwayError, SettingsError, StopError, TransientError
 from kafkajourney.settings import Settings
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -96,11 +96,12 @@ def _for_freetds(url: URL) -> URL:
 
 @contextmanager
 def sorted_errors(settings: Settings) -> Iterator[None]:
-    """Raise the database errors of the block as TransientError, RefusedError or StopError."""
+    """Raise the database errors of the block as DatabaseAwayError, RefusedError or StopError."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise dialects.sorted_error(error, settings.safe_database_url) from error
+        found = dialects.sorted_error(error, settings.safe_database_url)
+        raise (DatabaseAwayError(str(found)) if isinstance(found, TransientError) else found) from error
 
 
 @contextmanager

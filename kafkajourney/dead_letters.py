@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from sqlalchemy import Connection, select
 
 from kafkajourney import clients
-from kafkajourney.errors import RecordError, StopError, TransientError
+from kafkajourney.errors import BrokerAwayError, RecordError, StopError
 from kafkajourney.settings import Settings
 from kafkajourney.tables import dead_letters as table
 
@@ -70,24 +70,24 @@ class DeadLetterTopic:
                 on_delivery=self._delivered,
             )
         except BufferError as error:
-            raise TransientError(f"too many dead letters are under way to {self._topic}") from error
+            raise BrokerAwayError(f"too many dead letters are under way to {self._topic}") from error
         except KafkaException as error:
             raise self._sorted(error.args[0]) from error
 
     def confirm(self) -> None:
-        """Wait until the broker has all dead letters; raise TransientError where it has not taken one."""
+        """Wait until the broker has all dead letters; raise BrokerAwayError where it has not taken one."""
         left = self._producer.flush(CONFIRM_TIMEOUT) if self._producer is not None else 0
         failure, self._failure = self._failure, None
         if failure is not None:
             raise self._sorted(failure)
         if left:
-            raise TransientError(f"{left} dead letters are not confirmed by {self._topic} yet")
+            raise BrokerAwayError(f"{left} dead letters are not confirmed by {self._topic} yet")
 
     def _delivered(self, error: KafkaError | None, _message: Any) -> None:
         if error is not None:
             self._failure = error
 
-    def _sorted(self, error: KafkaError) -> StopError | TransientError:
+    def _sorted(self, error: KafkaError) -> StopError | BrokerAwayError:
         """Return whether a dead letter that was not taken is an outage, or never will be taken."""
         reason = f"Topic {self._topic} does not take a dead letter: {error.str()}"
         match error.code():
@@ -97,7 +97,7 @@ class DeadLetterTopic:
                 return StopError(f"{reason}. Create it: kafkajourney topic create")
             case KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 return StopError(f"{reason}. Allow the user to write to it.")
-        return TransientError(reason)
+        return BrokerAwayError(reason)
 
 
 # --- looking at them --------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Child:
     def start(self) -> None:
         """Start the process, and threads that take what it prints."""
         self.process = subprocess.Popen(  # noqa: S603 # our own module
-            [sys.executable, "-m", *self.arguments, "--echo"],
+            [sys.executable, "-m", *self.arguments, "--echo", "--log-format", "text"],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -20,7 +20,16 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicP
 from kafkajourney.background import in_thread
 from kafkajourney.backoff import Backoff
 from kafkajourney.broker_errors import sorted_error
-from kafkajourney.errors import DecodeError, RecordError, RefusedError, StopError, TransientError
+from kafkajourney.errors import (
+    BrokerAwayError,
+    DatabaseAwayError,
+    DecodeError,
+    RecordError,
+    RefusedError,
+    StopError,
+    TransientError,
+    without_values,
+)
 from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.observer import Batch, Observer
 
@@ -174,6 +183,8 @@ class ConsumeLoop:
                 first = records[:middle]
                 self._write(first, {record.partition: record.offset + 1 for record in first})
                 self._write(records[middle:], ends)
+            elif not records:
+                raise
             else:
                 self._set_aside(records[0].message, refusal)
                 self._confirm()
@@ -181,8 +192,13 @@ class ConsumeLoop:
 
     def _commit(self, records: list[Record], ends: Mapping[int, int]) -> None:
         moves = {partition: Move(self._positions[partition], end) for partition, end in ends.items()}
+        self._observer.committing(records, moves)
         began = self._clock()
-        self._patiently(lambda: self._store.commit(records, moves))
+
+        def tell_late() -> None:
+            self._observer.stored(Batch(records, moves, self._clock() - began, 0.0))
+
+        self._patiently(lambda: self._store.commit(records, moves), tell_late)
         committed = self._clock()
         self._positions |= ends
         self._store_offsets(ends)
@@ -198,11 +214,12 @@ class ConsumeLoop:
             self._observer.recovered(self._clock() - self._backoff.since)
             self._backoff.over()
 
-    def _patiently(self, ask: Callable[[], R]) -> R:
+    def _patiently(self, ask: Callable[[], R], if_late: Callable[[], None] = lambda: None) -> R:
         """Return what the database answers; where it takes long, go on polling, so that the group keeps this member.
 
         A connection that hangs (a firewall that drops packets, a frozen server) can hang for minutes. When the answer
-        comes at last, nobody knows what became of the partitions, and they are settled anew.
+        comes at last, nobody knows what became of the partitions, and they are settled anew; ``if_late`` is called
+        where it is a good one.
         """
         answer = in_thread(ask)
         if futures.wait([answer], self._options.patience).done:
@@ -210,10 +227,12 @@ class ConsumeLoop:
         self._observer.waiting(self._options.patience)
         self._pause_all()
         while not answer.done() and not self._stop.is_set():
+            self._observer.turned()
             self._consumer.consume(1, self._options.batch_wait)  # paused: only rebalances and errors come
         if answer.done() and answer.exception() is None:
             self._recover()  # late is not away
-        raise TransientError("the database took too long to answer")
+            if_late()
+        raise DatabaseAwayError("the database took too long to answer")
 
     def _store_offsets(self, ends: Mapping[int, int]) -> None:
         """Hand the offsets to librdkafka, which commits them in its own time: after the database, never before."""
@@ -257,8 +276,8 @@ class ConsumeLoop:
         if self._in_a_row[type(reason)] > self._options.max_dead_letters:
             raise StopError(
                 f"More than {self._options.max_dead_letters} records in a row cannot be stored, the last one "
-                f"({message.topic()} [{message.partition()}] at {message.offset()}) because {reason}. "
-                "Look at the deployment: schemas, tables, the right topic."
+                f"({message.topic()} [{message.partition()}] at {message.offset()}) because "
+                f"{without_values(str(reason))}. Look at the deployment: schemas, tables, the right topic."
             )
         place = message.partition(), message.offset()
         if place not in self._confirmed:
@@ -315,7 +334,7 @@ class ConsumeLoop:
             self._consumer.seek(place)
             self._consumer.resume([place])
         except KafkaException as error:  # the fetcher of a fresh assignment may not have started yet
-            raise TransientError(f"cannot seek {self._names([partition])} yet: {error.args[0].str()}") from error
+            raise BrokerAwayError(f"cannot seek {self._names([partition])} yet: {error.args[0].str()}") from error
         self._positions[partition] = offset
         self._unsettled.discard(partition)
 

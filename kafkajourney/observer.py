@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     database_seconds: float
     """From the begin of the transaction to its commit."""
     offsets_seconds: float
-    """From the commit until the offsets were stored in the client."""
+    """From the commit until the offsets were stored in the client; 0 where it came too late for that."""
 
 
 class Observer:
@@ -47,8 +47,11 @@ class Observer:
     def set_aside(self, message: Any, reason: RecordError) -> None:
         """A record (a ``confluent_kafka.Message``) became a dead letter."""
 
+    def committing(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
+        """A transaction begins. It ends with ``stored`` or ``failed``, or a row is refused and the next one begins."""
+
     def stored(self, batch: Batch) -> None:
-        """A transaction was committed, and its offsets stored."""
+        """A transaction was committed, and its offsets stored unless the partitions have to be settled anew."""
 
     def failed(self, error: TransientError, retry_in: float) -> None:
         """An outage, or still the same one; the next try is in so many seconds."""

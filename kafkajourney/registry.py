@@ -7,7 +7,7 @@ import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
-from kafkajourney.errors import SettingsError, StopError, TransientError
+from kafkajourney.errors import RegistryAwayError, SettingsError, StopError, TransientError
 from kafkajourney.settings import TOML_FILE, Settings
 
 R = TypeVar("R")
@@ -103,14 +103,14 @@ class Registry:
                     f"There is no TLS connection to the schema registry at {self._address}: {error}. Correct "
                     f"ssl.ca.location or ssl.certificate.location in the [schema_registry] table of {TOML_FILE}."
                 ) from error
-            raise TransientError(
+            raise RegistryAwayError(
                 f"No schema registry answers at {self._address} ({error or type(error).__name__}). Start one "
                 "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_SCHEMA_REGISTRY_URL."
             ) from error
         except SchemaRegistryError as error:
             raise self._sorted(error) from error
         except OAuthTokenError as error:
-            raise TransientError(
+            raise RegistryAwayError(
                 f"The token for the schema registry at {self._address} cannot be had: {error}"
             ) from error
         except ValueError as error:  # a page that is no JSON: some other web server
@@ -122,7 +122,7 @@ class Registry:
             f"{error.error_message} (HTTP {error.http_status_code}, {error.error_code})",
         )
         if status in _BUSY:
-            return TransientError(f"The schema registry at {self._address} cannot answer: {text}")
+            return RegistryAwayError(f"The schema registry at {self._address} cannot answer: {text}")
         if status in _DENIED:
             return StopError(
                 f"The schema registry at {self._address} refuses the credentials (HTTP {status}). Set "

@@ -1,25 +1,32 @@
 """``python -m producer``."""
 
 import itertools
+import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO
 
 import click
 
-from kafkajourney import clients
-from kafkajourney.command import INTERRUPTED, Stop, common_options, main, settings_options, stop_on_signal
+from kafkajourney import clients, logs
+from kafkajourney.command import INTERRUPTED, Stop, main, service_options, settings_options, stop_on_signal
 from kafkajourney.embedded.broker import PARTITION_LIMIT_MIB
-from kafkajourney.errors import RecordError, StopError
+from kafkajourney.errors import RecordError, StopError, without_values
 from kafkajourney.events import Event
+from kafkajourney.monitoring import Address, monitored_producer, monitoring_options
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Encoder
 from kafkajourney.settings import Settings
+from kafkajourney.tracing import OFF, tracing
 from producer.display import progress
 from producer.ndjson import read
 from producer.publish import Publisher, paced, until_stopped
 from producer.simulator import simulate
 from schemas.catalogue import load
+
+log = logging.getLogger("kafkajourney.producer")
 
 
 class BadLines:
@@ -31,7 +38,7 @@ class BadLines:
     def report(self, number: int, reason: RecordError) -> None:
         """Tell on standard error which line it is and why."""
         self.count += 1
-        click.secho(f"line {number}: {reason}", err=True, fg="yellow")
+        _tell_refused(f"line {number}", reason, line=number)
 
     def sift(self, lines: Iterable[bytes]) -> Iterator[Event]:
         """Yield the events of the good lines; report the others."""
@@ -60,20 +67,25 @@ class BadLines:
     help="Produce the events of this NDJSON file instead (-: standard input), the type of each in `type`.",
 )
 @click.option("--echo", is_flag=True, help="Print each event as the broker confirms it: partition, offset, type, user.")
+@monitoring_options
 @settings_options("bootstrap_servers", "schema_registry_url", "topic")
-@common_options
-def command(settings: Settings, rate: float | None, echo: bool, **options: Any) -> int:  # noqa: FBT001 # click calls it
+@service_options()
+def command(settings: Settings, metrics: Address | None, rate: float | None, *, echo: bool, **options: Any) -> int:
     """Simulate users on a web page: one random event each second until stopped.
 
     Events are keyed by the user, so that a user's events share a partition and keep their order. A bad line of
     --input is reported with its number and reason; all others are produced, and the exit code is 1.
     """
-    encode = Encoder(Registry(settings), load(), settings.topic)
-    kafka = clients.producer(settings)
-    clients.partitions_of(kafka, settings)
-    publisher = Publisher(kafka, encode, settings.topic, _echo if echo else lambda _event, _message: None)
     default_rate = 1.0 if options["source"] is None else 0.0
-    return _produce(settings, publisher, default_rate if rate is None else rate, echo=echo, **options)
+    with tracing("kafkajourney-producer", os.environ) as traces, monitored_producer(metrics, settings) as monitor:
+        encode = Encoder(Registry(settings), load(), settings.topic)
+        listeners = [*monitor.listeners, *([_echo] if echo else [])]
+        only_failures = not listeners and traces is OFF
+        kafka = clients.producer(settings, monitor.on_statistics, only_failures=only_failures)
+        clients.partitions_of(kafka, settings)
+        publisher = Publisher(kafka, encode, settings.topic, listeners, traces, monitor.turned)
+        monitor.watch(publisher)
+        return _produce(settings, publisher, default_rate if rate is None else rate, echo=echo, **options)
 
 
 def _produce(
@@ -89,15 +101,16 @@ def _produce(
 ) -> int:
     bad = BadLines()
     began = time.monotonic()
-    with stop_on_signal() as stop, progress(count, bar=not echo) as show:
-        events = simulate(users, seed) if source is None else bad.sift(until_stopped(source, stop))
+    with stop_on_signal() as stop, progress(count, lambda: publisher.delivered, bar=not echo) as show:
+        # Deliveries are reported also while a line is awaited.
+        lines = until_stopped(source or (), stop, partial(publisher.wait, 0))
+        events = simulate(users, seed) if source is None else bad.sift(lines)
         for event in paced(itertools.islice(events, count), rate, stop, publisher.wait):
             _publish(publisher, event, bad, stop)
-            show(publisher.delivered.total())
+            show()
         if stop.is_set() and len(kafka := publisher.producer):
-            click.echo(
-                f"waiting for the broker to confirm {len(kafka)} events; Ctrl-C once more gives them up", err=True
-            )
+            sentence = "waiting for the broker to confirm %d events; Ctrl-C once more gives them up"
+            log.info(sentence, len(kafka), extra=logs.event("finishing", events=len(kafka)))
         publisher.finish(stop.give_up)
         interrupted = stop.is_set()
     _summarise(publisher, settings.topic, time.monotonic() - began)
@@ -113,14 +126,18 @@ def _publish(publisher: Publisher, event: Event, bad: BadLines, stop: Stop) -> N
         publisher.publish(event, stop)
     except RecordError as error:
         bad.count += 1
-        click.secho(f"event {event.event_id}: {error}", err=True, fg="yellow")
+        _tell_refused(f"event {event.event_id}", error, event_id=event.event_id)
+
+
+def _tell_refused(what: str, reason: RecordError, **fields: object) -> None:
+    """Tell why something was not produced; what it says is for who is at the keyboard, and not for a kept log."""
+    kept = f"{what}: {without_values(str(reason))}"
+    log.warning("%s: %s", what, reason, extra=logs.event("refused", **fields, message=kept))
 
 
 def _summarise(publisher: Publisher, topic: str, seconds: float) -> None:
-    kinds = ", ".join(f"{number} {name}" for name, number in publisher.delivered.most_common())
-    click.echo(
-        f"produced {publisher.delivered.total()} events to {topic} in {seconds:.1f} s" + (f": {kinds}" if kinds else "")
-    )
+    kinds = ", ".join(f"{number} {name}" for name, number in publisher.handed_over.most_common())
+    click.echo(f"produced {publisher.delivered} events to {topic} in {seconds:.1f} s" + (f": {kinds}" if kinds else ""))
 
 
 def _echo(event: Event, message: Any) -> None:

@@ -16,20 +16,27 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from kafkajourney.logs import event
+
 LINE_EVERY = 10.0
 """Seconds between two plain lines."""
+
+BAR_EVERY = 0.1
+"""Seconds between two updates of the bar."""
 
 log = logging.getLogger("kafkajourney.producer")
 
 
 @contextmanager
-def progress(total: int | None, *, bar: bool) -> Iterator[Callable[[int], None]]:
-    """Yield what is called with the number of events done so far; ``total`` is None where nobody knows it.
+def progress(total: int | None, done: Callable[[], int], *, bar: bool) -> Iterator[Callable[[], None]]:
+    """Yield what is to be called often, and shows now and then how many events are ``done``.
 
-    ``bar`` is whether there may be one: not among other output.
+    ``total`` is None where nobody knows it; ``bar`` is whether there may be one: not among other output.
     """
     if not bar or not sys.stderr.isatty():
-        yield _Lines(total)
+        of = f" of {total}" if total else ""
+        sentence = f"%d{of} events delivered"
+        yield _every(LINE_EVERY, lambda: log.info(sentence, done(), extra=event("delivered", events=done())))
         return
     columns = (
         SpinnerColumn(),
@@ -40,15 +47,17 @@ def progress(total: int | None, *, bar: bool) -> Iterator[Callable[[int], None]]
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as display:
         task = display.add_task("", total=total)
-        yield lambda done: display.update(task, completed=done)
+        yield _every(BAR_EVERY, lambda: display.update(task, completed=done()))
 
 
-class _Lines:
-    def __init__(self, total: int | None) -> None:
-        self._of = f" of {total}" if total else ""
-        self._next = time.monotonic() + LINE_EVERY
+def _every(seconds: float, show: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls ``show`` once in so many seconds, however often it is called."""
+    due = time.monotonic() + seconds
 
-    def __call__(self, done: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next += LINE_EVERY
-            log.info("%d%s events delivered", done, self._of)
+    def call() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due += seconds
+            show()
+
+    return call

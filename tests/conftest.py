@@ -22,7 +22,7 @@ COMMAND_DEADLINE = 60.0
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("KAFKAJOURNEY_")]:
+    for name in [name for name in os.environ if name.startswith(("KAFKAJOURNEY_", "OTEL_"))]:
         monkeypatch.delenv(name)
 
 
@@ -60,7 +60,7 @@ class Commands:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=self.folder,
-            env={**self.variables, **(variables or {})},
+            env={"KAFKAJOURNEY_LOG_FORMAT": "text", **self.variables, **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

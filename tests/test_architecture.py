@@ -21,20 +21,21 @@ LAYERS = {
         schemas.catalogue schemas.events schemas.parsing schemas.compatibility schemas.generate schemas.changes
         schemas.examples schemas.diff schemas.scaffold schemas.checks schemas.checks.finding schemas.checks.files
         schemas.checks.rules schemas.checks.evolution schemas.checks.examples schemas.checks.classes
-        kafkajourney.events kafkajourney.observer kafkajourney.backoff kafkajourney.background kafkajourney.broker_errors
-        producer.simulator producer.ndjson consumers.journey.rows consumers.analytic.rows
+        kafkajourney.events kafkajourney.observer kafkajourney.backoff kafkajourney.background
+        kafkajourney.broker_errors producer.simulator producer.ndjson consumers.journey.rows consumers.analytic.rows
         kafkajourney.embedded.registry_store""",
     "the loop": "kafkajourney.loop",
     "adapters": """
         schemas.plan schemas.git schemas.checks.history schemas.simulate schemas.display
         kafkajourney.tables kafkajourney.dialects kafkajourney.database kafkajourney.store kafkajourney.clients
-        kafkajourney.registry kafkajourney.serde kafkajourney.loop_log kafkajourney.dead_letters kafkajourney.topics schemas.register
-        producer.publish producer.display
+        kafkajourney.registry kafkajourney.serde kafkajourney.logs kafkajourney.loop_log kafkajourney.metrics
+        kafkajourney.health kafkajourney.tracing kafkajourney.otel kafkajourney.dead_letters kafkajourney.topics
+        schemas.register producer.publish producer.display
         kafkajourney.replay consumers.groups kafkajourney.embedded.broker kafkajourney.embedded.registry
-        kafkajourney.embedded.stack""",
+        kafkajourney.lookout kafkajourney.embedded.stack""",
     "commands": """
-        kafkajourney.command kafkajourney.verify kafkajourney.doctor kafkajourney.demo kafkajourney.dlq kafkajourney.cli
-        schemas.check
+        kafkajourney.command kafkajourney.monitoring kafkajourney.verify kafkajourney.doctor kafkajourney.demo
+        kafkajourney.dlq kafkajourney.cli kafkajourney.status schemas.check
         kafkajourney.__main__ consumers.command consumers.journey.__main__ consumers.analytic.__main__
         producer.__main__ schemas.__main__ migrations.__main__ migrations.env""",
 }

@@ -5,12 +5,17 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
 from dotenv import dotenv_values
+from prometheus_client import CollectorRegistry
+from werkzeug.serving import make_server
 
+from kafkajourney.health import ALIVE_FOR, Health
+from kafkajourney.monitoring import application
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +23,8 @@ COMPOSE_FILE = ROOT / "docker-compose.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"]
 APPLICATION = {"producer", "journey", "analytic"}
 ONE_SHOT = {"setup", "control-center-config"}
-INFRASTRUCTURE = {"broker", "schema-registry", "prometheus", "alertmanager", "control-center", "sqlserver"}
+MONITORING = {"monitoring-prometheus", "grafana"}
+INFRASTRUCTURE = {"broker", "schema-registry", "prometheus", "alertmanager", "control-center", "sqlserver"} | MONITORING
 
 INCLUDED_METRICS = "KAFKA_CONFLUENT_TELEMETRY_EXPORTER_C3PLUSPLUS_METRICS_INCLUDE"
 
@@ -56,7 +62,14 @@ def test_ports_are_published_on_this_machine_only(service: str) -> None:
 
 @pytest.mark.parametrize(
     ("service", "port"),
-    [("broker", 9092), ("schema-registry", 8081), ("control-center", 9021), ("sqlserver", 1433)],
+    [
+        ("broker", 9092),
+        ("schema-registry", 8081),
+        ("control-center", 9021),
+        ("sqlserver", 1433),
+        ("monitoring-prometheus", 9090),
+        ("grafana", 3000),
+    ],
 )
 def test_published_ports(service: str, port: int) -> None:
     assert SERVICES[service]["ports"] == [f"127.0.0.1:{port}:{port}"]
@@ -149,7 +162,36 @@ def test_application_finds_the_services_inside_as_the_host_does_outside() -> Non
         ENVIRONMENT["schema_registry_url"]: "http://schema-registry:8081",
         ENVIRONMENT["database_url"]: DEFAULTS["database_url"].replace("@localhost:", "@sqlserver:"),
         ENVIRONMENT["topic"]: DEFAULTS["topic"],
+        "KAFKAJOURNEY_METRICS_HOST": "0.0.0.0",
+        "KAFKAJOURNEY_METRICS_PORT": "9400",
     }
+
+
+@pytest.mark.parametrize(("still", "code"), [(0, 0), (ALIVE_FOR + 1, 1)])
+def test_application_is_healthy_while_its_loop_goes_round(still: float, code: int) -> None:
+    times = iter([0.0, still])
+    page = application(CollectorRegistry(), Health([], lambda: next(times)))
+    ((_, _, option, script),) = {tuple(SERVICES[service]["healthcheck"]["test"]) for service in APPLICATION}
+    port = SERVICES["journey"]["environment"]["KAFKAJOURNEY_METRICS_PORT"]
+    with make_server("127.0.0.1", 0, page) as server:
+        answering = Thread(target=server.handle_request)
+        answering.start()
+        command = [sys.executable, option, script.replace(port, str(server.port))]
+        done = subprocess.run(command, capture_output=True, check=False)
+        answering.join()
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("service", sorted(MONITORING))
+def test_monitoring_runs_by_profile_with_an_image_of_one_version_and_files_that_exist(service: str) -> None:
+    definition = SERVICES[service]
+    assert definition["profiles"] == ["monitoring"]
+    assert re.fullmatch(r"\w+/\w+:v?\d+\.\d+\.\d+", definition["image"])
+    mounted = [volume.split(":") for volume in definition["volumes"] if volume.startswith("./")]
+    assert mounted
+    for folder, _, mode in mounted:
+        assert (ROOT / folder).is_dir()
+        assert mode == "ro"
 
 
 def test_password_of_the_database_is_the_one_in_the_default_url() -> None:

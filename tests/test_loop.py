@@ -19,6 +19,7 @@ from kafkajourney.errors import (
 from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.loop import ConsumeLoop, Options
 from kafkajourney.loop_log import LoopLog
+from kafkajourney.observer import Batch
 from tests.conftest import wait_for
 
 TOPIC = "t"
@@ -320,6 +321,18 @@ def test_a_commit_that_is_only_late_is_no_outage() -> None:
         bench.turn()
     assert bench.loop._backoff.failures <= 1
     assert bench.store.next_offsets[0] == 4
+
+
+def test_a_commit_that_comes_late_is_told_of() -> None:
+    bench = Bench(patience=0.01)
+    bench.assign(0)
+    bench.turn()
+    told: list[Batch] = []
+    bench.loop._observer.stored = told.append  # type: ignore[assignment,method-assign]
+    late = threading.Event()
+    bench.store.before_commit = late.wait
+    bench.turn_with(late, Message(0, 0, b"a"))
+    assert [batch.moves for batch in told] == [{0: Move(0, 1)}]
 
 
 def test_refused_rows_with_good_ones_between_are_not_in_a_row() -> None:

@@ -21,7 +21,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from consumers.groups import count_plays, store_events
 from kafkajourney import database
 from kafkajourney.dialects import add_plays, sorted_error
-from kafkajourney.errors import FencedError, KafkaJourneyError, RefusedError, SettingsError, StopError, TransientError
+from kafkajourney.errors import (
+    DatabaseAwayError,
+    FencedError,
+    KafkaJourneyError,
+    RefusedError,
+    SettingsError,
+    StopError,
+    TransientError,
+)
 from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.settings import Settings
 from kafkajourney.store import REASON_LENGTH, Store, Write
@@ -546,14 +554,14 @@ def failure(kind: str, state: str, words: str) -> DBAPIError:
             "Error",
             "40001",
             "[SQL Server]Transaction was deadlocked and has been chosen as the victim. (1205)",
-            TransientError,
+            DatabaseAwayError,
         ),
-        ("OperationalError", "40001", "[SQL Server]... chosen as the deadlock victim. (1205)", TransientError),
-        ("OperationalError", "08S01", "TCP Provider: Error code 0x68 (104)", TransientError),
-        ("OperationalError", "08001", "TCP Provider: No connection could be made (10061)", TransientError),
-        ("OperationalError", "HYT00", "Login timeout expired (0)", TransientError),
-        ("OperationalError", "HYT01", "Connection timeout expired (0)", TransientError),
-        ("Error", "HY000", "[SQL Server]Something that nobody has seen before. (49999)", TransientError),
+        ("OperationalError", "40001", "[SQL Server]... chosen as the deadlock victim. (1205)", DatabaseAwayError),
+        ("OperationalError", "08S01", "TCP Provider: Error code 0x68 (104)", DatabaseAwayError),
+        ("OperationalError", "08001", "TCP Provider: No connection could be made (10061)", DatabaseAwayError),
+        ("OperationalError", "HYT00", "Login timeout expired (0)", DatabaseAwayError),
+        ("OperationalError", "HYT01", "Connection timeout expired (0)", DatabaseAwayError),
+        ("Error", "HY000", "[SQL Server]Something that nobody has seen before. (49999)", DatabaseAwayError),
         ("InterfaceError", "28000", "[SQL Server]Login failed for user 'sa'. (18456)", StopError),
         ("OperationalError", "28000", "[SQL Server]Login failed for user 'sa'. (18456)", StopError),
         ("ProgrammingError", "42S02", "[SQL Server]Invalid object name 'journey_events'. (208)", StopError),
@@ -576,7 +584,7 @@ def test_failures_of_sql_server_are_sorted_by_what_to_do(
         raise failure(kind, state, words)
     assert type(caught.value) is expected
     assert words in str(caught.value)
-    assert ("is away or busy" in str(caught.value)) == (expected is TransientError and state != "HY000")
+    assert ("is away or busy" in str(caught.value)) == (expected is DatabaseAwayError and state != "HY000")
     assert "s3cret" not in str(caught.value)
     if expected is not RefusedError:
         assert "mssql+pyodbc://sa:***@db:1433/journey" in str(caught.value)
