@@ -37,7 +37,7 @@ stack: setup ## start real Kafka and a real registry; they run until Ctrl-C (nee
 chaos: setup ## the fault suite: 200 SIGKILLs and other faults over a million events, then verify
 	$(BIN)/python -m tests.chaos
 
-bench: setup ## drain a backlog from real Kafka, by us and by others (minutes)
+bench: setup ## measure drain, producing, latency and scale, with peers, on real Kafka (25 minutes)
 	$(BIN)/python -m benchmarks
 
 lint: setup ## ruff and mypy

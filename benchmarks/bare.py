@@ -28,7 +28,7 @@ COMMON = ("event_id", "user_id", "session_id", "page_url", "occurred_at")
 
 def run(topic: str, events: int, url: str) -> None:
     """Move ``events`` records of the topic into ``journey_events``."""
-    connection, statement, moment = _connect(url)
+    connection, statement, moment = connect(url)
     registry = SchemaRegistryClient({"url": os.environ["KAFKAJOURNEY_SCHEMA_REGISTRY_URL"], "timeout": 10})
     consumer = Consumer(
         {
@@ -65,7 +65,7 @@ def run(topic: str, events: int, url: str) -> None:
     consumer.close()
 
 
-def _connect(url: str) -> tuple[Any, str, Any]:
+def connect(url: str) -> tuple[Any, str, Any]:
     """Return a connection, the statement, and how the driver wants its times."""
     if url.startswith("sqlite"):
         connection: Any = sqlite3.connect(url.removeprefix("sqlite:///"))
