@@ -23,7 +23,7 @@ from consumers.journey.rows import Row, row
 from kafkajourney import database
 from kafkajourney.command import common_options, main, settings_options
 from kafkajourney.dialects import insert_events
-from kafkajourney.events import Decoded, Record
+from kafkajourney.events import Decoded, Record, as_text
 from kafkajourney.settings import Settings
 from kafkajourney.tables import journey_events
 from producer.simulator import simulate, utc_now
@@ -108,7 +108,7 @@ class Result(NamedTuple):
 def events(number: int) -> list[Row]:
     """Return rows as the simulator's users make them."""
     simulated = islice(simulate(1000, seed=7), number)
-    stored_at = utc_now().replace(tzinfo=None)
+    stored_at = as_text(utc_now())
     decoded = (Decoded(type(event).__name__, event, {}) for event in simulated)
     return [row(Record(TOPIC, offset % 3, offset, event), stored_at) for offset, event in enumerate(decoded)]
 

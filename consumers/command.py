@@ -49,7 +49,7 @@ def consumer_command(group: Group, help: str) -> click.Command:  # noqa: A002 # 
     @click.option(
         "--batch-wait",
         type=click.FloatRange(0.001, 60),
-        default=0.1,
+        default=0.05,
         show_default=True,
         envvar="KAFKAJOURNEY_BATCH_WAIT",
         help="Seconds to wait for a batch to fill: less for lower latency, more for higher throughput.",

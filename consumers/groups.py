@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from consumers.analytic.rows import COUNTED, plays
 from consumers.journey.rows import row
 from kafkajourney.dialects import add_plays, insert_events
-from kafkajourney.events import Record
+from kafkajourney.events import Record, as_text
 from kafkajourney.store import Write
 
 
@@ -24,7 +24,8 @@ class Group(NamedTuple):
 
 def store_events(connection: Connection, records: Sequence[Record], now: datetime) -> None:
     """Insert the records' events into ``journey_events``."""
-    insert_events(connection, [row(record, now) for record in records])
+    stored_at = as_text(now)
+    insert_events(connection, [row(record, stored_at) for record in records])
 
 
 def count_plays(connection: Connection, records: Sequence[Record], _now: datetime) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, DateTime, Engine, ExceptionContext, String, case, event, text
+from sqlalchemy import Column, Connection, Engine, ExceptionContext, String, case, event, text
 from sqlalchemy.dialects import mssql, postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -108,13 +108,13 @@ _MSSQL_INSERT = (
 
 
 def insert_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows into ``journey_events``; each is a tuple in the order of the table's columns.
+    """Insert rows into ``journey_events``; each is a tuple in the order of the table's columns, with times as text.
 
     Past SQLAlchemy's handling of every single value where that is most of the cost: docs/decisions/0007-sql.md.
     """
     match connection.dialect.name:
         case "sqlite":
-            connection.exec_driver_sql(_SQLITE_INSERT, list(map(_with_text_times, rows)))
+            connection.exec_driver_sql(_SQLITE_INSERT, list(rows))
         case "postgresql":
             _refuse_cut(connection, journey_events.columns, rows)
             connection.exec_driver_sql(_POSTGRESQL_COPY, list(rows))
@@ -122,17 +122,6 @@ def insert_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> No
             _refuse_cut(connection, journey_events.columns, rows)
             for part in _json_arrays(map(_event_text, rows)):
                 connection.exec_driver_sql(_MSSQL_INSERT, (part,))
-
-
-_TIMES = tuple(place for place, column in enumerate(journey_events.columns) if isinstance(column.type, DateTime))
-
-
-def _with_text_times(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row with its times as SQLAlchemy's own types keep them in SQLite: as text."""
-    values = list(row)
-    for place in _TIMES:
-        values[place] = values[place].isoformat(" ", "microseconds")
-    return tuple(values)
 
 
 def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context: object) -> bool:

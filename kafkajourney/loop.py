@@ -62,7 +62,7 @@ class Options(NamedTuple):
     """Whether rebalances give and take single partitions (KIP-848, cooperative-sticky)."""
     batch_size: int = 2000
     """Records in one transaction, at most."""
-    batch_wait: float = 0.1
+    batch_wait: float = 0.05
     """Seconds to wait for a batch to fill."""
     max_dead_letters: int = 100
     """Dead letters in a row before the loop stops: then the deployment is at fault, not the records."""

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from confluent_kafka.schema_registry import Schema, record_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.serde import SchemaId
 from confluent_kafka.serialization import MessageField, SerializationContext
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import SchemaParseException, UnknownType
@@ -28,6 +29,11 @@ from schemas.catalogue import COMMON_FIELDS, Catalogue
 HEADER = struct.Struct(">bI")
 _SHOWN = 200
 _NO_EXTRAS: Mapping[str, Any] = MappingProxyType({})
+
+
+def _with_header(body: bytes, _context: SerializationContext, schema_id: SchemaId) -> bytes:
+    """Return the wire format of a body; confluent-kafka's own function for it takes three times as long."""
+    return HEADER.pack(0, schema_id.id) + body
 
 
 class Encoder:
@@ -52,6 +58,7 @@ class Encoder:
                     "auto.register.schemas": False,
                     # Named, since the default asks the registry for associations first.
                     "subject.name.strategy": record_subject_name_strategy,
+                    "schema.id.serializer": _with_header,
                 },
             )
 

@@ -20,7 +20,7 @@ from kafkajourney import clients, database, dead_letters
 from kafkajourney.dead_letters import Place
 from kafkajourney.dialects import READ_ONLY, one_view
 from kafkajourney.errors import DecodeError
-from kafkajourney.events import Decoded, Record, utc_naive
+from kafkajourney.events import Decoded, Record, as_text, utc_naive
 from kafkajourney.serde import Decoder
 from kafkajourney.settings import Settings
 from kafkajourney.tables import consumer_progress, journey_events, video_plays
@@ -302,9 +302,11 @@ class Verifier:
 
 def _differences(row: _Stored, event: Decoded) -> list[str]:
     """Return the names of the columns in which a row differs from the event."""
-    expected = journey_row(Record("", 0, row.offset, event), row.occurred_at)
-    names = ("event_type", "user_id", "session_id", "page_url", "occurred_at")
+    expected = journey_row(Record("", 0, row.offset, event), "")
+    names = ("event_type", "user_id", "session_id", "page_url")
     wrong = [name for name in names if getattr(row, name) != getattr(expected, name)]
+    if as_text(row.occurred_at) != expected.occurred_at:
+        wrong.append("occurred_at")
     return wrong if _same_payload(row.payload, expected.payload, type(event.event)) else [*wrong, "payload"]
 
 

@@ -34,7 +34,8 @@ LAYERS = {
         kafkajourney.replay consumers.groups kafkajourney.embedded.broker kafkajourney.embedded.registry
         kafkajourney.lookout kafkajourney.embedded.stack""",
     "commands": """
-        kafkajourney.command kafkajourney.monitoring kafkajourney.verify kafkajourney.doctor kafkajourney.demo
+        kafkajourney.command kafkajourney.monitoring kafkajourney.metrics_server
+        kafkajourney.verify kafkajourney.doctor kafkajourney.demo
         kafkajourney.dlq kafkajourney.cli kafkajourney.status schemas.check
         kafkajourney.__main__ consumers.command consumers.journey.__main__ consumers.analytic.__main__
         producer.__main__ schemas.__main__ migrations.__main__ migrations.env""",

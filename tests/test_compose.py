@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.serving import make_server
 
 from kafkajourney.health import ALIVE_FOR, Health
-from kafkajourney.monitoring import application
+from kafkajourney.metrics_server import application
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent

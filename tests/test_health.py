@@ -15,7 +15,8 @@ from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import DatabaseAwayError, KafkaJourneyError, RegistryAwayError, SettingsError, StopError
 from kafkajourney.health import ALIVE_FOR, ConsumerHealth, Health, Probe, ask_database
 from kafkajourney.metrics import ProducerMetrics
-from kafkajourney.monitoring import Address, application, monitored_consumer, monitored_producer
+from kafkajourney.metrics_server import application
+from kafkajourney.monitoring import Address, monitored_consumer, monitored_producer
 from kafkajourney.observer import Observer
 from kafkajourney.settings import DEFAULTS, Settings
 from tests.conftest import Commands, end_all, wait_for

@@ -25,7 +25,7 @@ from kafkajourney import database, dialects
 from kafkajourney.dead_letters import Selection, noted
 from kafkajourney.dialects import add_plays, insert_events, sorted_error
 from kafkajourney.errors import KafkaJourneyError, RefusedError, StopError, TransientError
-from kafkajourney.events import Move
+from kafkajourney.events import Move, as_text
 from kafkajourney.settings import Settings
 from kafkajourney.tables import journey_events
 from kafkajourney.verify import Verifier
@@ -103,11 +103,11 @@ FROM video_plays AS known JOIN {NEW} ON known.user_id = new.user_id COLLATE Lati
 
 
 def test_events_are_inserted_by_one_statement_with_one_parameter(connection: Any) -> None:
-    insert_events(connection, [row(play(7), naive(AT))])
+    insert_events(connection, [row(play(7), as_text(AT))])
     ((statement, parameter),) = connection.calls
     assert statement == " ".join(INSERT.split())
     own = {"video_id": "v", "position_seconds": 0.0, "playback_rate": 1.0}
-    moment = "2026-03-14T09:26:53.589000"
+    moment = "2026-03-14 09:26:53.589000"
     common = [TOPIC, 0, 7, "00000000-0000-0000-0000-000000000007", "VideoPlayed", "u", "s", "https://shop.example.com/"]
     assert json.loads(parameter) == [[*common, moment, moment, own]]
     parsed(statement)
@@ -126,7 +126,7 @@ def test_plays_are_added_once_every_user_is_there(connection: Any) -> None:
 
 def test_each_text_within_json_is_longer_than_its_column(connection: Any) -> None:
     """What is too long for the column is then refused by the insert, also where OPENJSON would cut it."""
-    insert_events(connection, [row(play(0), naive(AT))])
+    insert_events(connection, [row(play(0), as_text(AT))])
     for column in journey_events.columns:
         if length := getattr(column.type, "length", None):
             assert f"[{column.name}] NVARCHAR({length + 1}) " in connection.calls[0][0]
@@ -134,7 +134,7 @@ def test_each_text_within_json_is_longer_than_its_column(connection: Any) -> Non
 
 def test_a_large_batch_is_written_in_parts_of_a_bounded_size(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialects, "JSON_SIZE", 10_000)
-    rows = [row(play(offset), naive(AT)) for offset in range(500)]
+    rows = [row(play(offset), as_text(AT)) for offset in range(500)]
     insert_events(connection, rows)
     parts = [parameter for _, parameter in connection.calls]
     assert [values[2] for part in parts for values in json.loads(part)] == list(range(500))
@@ -155,7 +155,7 @@ def test_nothing_is_written_of_nothing(connection: Any) -> None:
 def test_the_parameter_keeps_every_character(user: str, query: str) -> None:
     connection: Any = RecordingConnection()
     record = play(0, user_id=user, video_id=query)
-    insert_events(connection, [row(record, naive(AT))])
+    insert_events(connection, [row(record, as_text(AT))])
     add_plays(connection, [{"user_id": user, "plays": 1, "last_played_at": naive(AT)}])
     (values,) = json.loads(connection.calls[0][1])
     assert (values[5], values[10]["video_id"]) == (user, query)
@@ -219,11 +219,11 @@ def test_every_migration_is_t_sql(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", ["user_id", "session_id", "page_url"])
 def test_a_text_that_is_too_long_by_blanks_is_refused(connection: Any, name: str) -> None:
     length = journey_events.c[name].type.length  # type: ignore[attr-defined]
-    insert_events(connection, [row(play(0, **{name: "x" * (length - 1) + " "}), naive(AT))])
+    insert_events(connection, [row(play(0, **{name: "x" * (length - 1) + " "}), as_text(AT))])
     assert connection.calls
     for value in ("x" * length + " ", "🧀" * (length // 2) + " "):
         with pytest.raises(RefusedError, match=rf"refuses the row: {name} is longer than {length} characters"):
-            insert_events(connection, [row(play(0, **{name: value}), naive(AT))])
+            insert_events(connection, [row(play(0, **{name: value}), as_text(AT))])
 
 
 def test_a_user_whose_id_ends_with_a_blank_is_not_counted_for_another(connection: Any) -> None:

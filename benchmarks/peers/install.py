@@ -7,7 +7,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from kafkajourney.embedded.state import STATE_FOLDER
-from tests.stack.download import _cached, _download_libraries, _maven
+from tests.stack.download import cached, download_libraries, maven
 from tests.stack.versions import KAFKA_LOGGING
 
 CONNECT = "org.apache.kafka:connect-runtime:4.3.1"
@@ -46,12 +46,12 @@ def versions() -> dict[str, str]:
 
 def connect_libraries() -> Path:
     """Return the folder of Kafka Connect's jars, downloaded where it is not in the cache."""
-    return _cached(f"connect-{_version(CONNECT)}", partial(_download_libraries, [CONNECT, KAFKA_LOGGING]))
+    return cached(f"connect-{_version(CONNECT)}", partial(download_libraries, [CONNECT, KAFKA_LOGGING]))
 
 
 def connect_plugins() -> Path:
     """Return the folder of its plugins, downloaded where it is not in the cache."""
-    return _cached(f"connect-plugins-{_version(JDBC_SINK)}", _download_plugins)
+    return cached(f"connect-plugins-{_version(JDBC_SINK)}", _download_plugins)
 
 
 def _version(artifact: str) -> str:
@@ -60,12 +60,12 @@ def _version(artifact: str) -> str:
 
 def _download_plugins(folder: Path) -> None:
     for archive in (f"{JDBC_SINK}:tar.gz:plugin", f"{ROUTER}:tar.gz"):
-        _maven(folder, "unpack", f"-Dartifact={archive}", f"-DoutputDirectory={folder}")
+        maven(folder, "unpack", f"-Dartifact={archive}", f"-DoutputDirectory={folder}")
     sink, router, converter = folder / "debezium-connector-jdbc", folder / "debezium-scripting", folder / "converter"
-    _download_libraries([ROUTER_LANGUAGE], router)
+    download_libraries([ROUTER_LANGUAGE], router)
     for jar in router.glob("*.jar"):
         jar.rename(sink / jar.name)
     converter.mkdir()
-    _download_libraries([CONVERTER], converter)
+    download_libraries([CONVERTER], converter)
     for jar in (*converter.glob("connect-*.jar"), *converter.glob("kafka-clients-*.jar")):
         jar.unlink()  # of an older Connect; the runtime has its own

@@ -6,11 +6,11 @@ import math
 from datetime import date, datetime, time
 from typing import Any, NamedTuple
 
-from kafkajourney.events import Decoded, Record, own_fields, utc_naive
+from kafkajourney.events import Decoded, Record, as_text, own_fields
 
 
 class Row(NamedTuple):
-    """A row of ``journey_events``, in the order of its columns; times are naive UTC."""
+    """A row of ``journey_events``, in the order of its columns; times are as ``events.as_text`` makes them."""
 
     topic: str
     partition: int
@@ -20,16 +20,16 @@ class Row(NamedTuple):
     user_id: str
     session_id: str
     page_url: str
-    occurred_at: datetime
-    stored_at: datetime
+    occurred_at: str
+    stored_at: str
     payload: str
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def row(record: Record, stored_at: datetime) -> Row:
-    """Return the row of a record that has an event; ``stored_at`` is naive UTC."""
+def row(record: Record, stored_at: str) -> Row:
+    """Return the row of a record that has an event."""
     decoded = record.decoded
     if decoded is None:
         raise ValueError(f"the record at {record.offset} has no event")
@@ -43,7 +43,7 @@ def row(record: Record, stored_at: datetime) -> Row:
         event.user_id,
         event.session_id,
         event.page_url,
-        utc_naive(event.occurred_at),
+        as_text(event.occurred_at),
         stored_at,
         payload(decoded),
     )

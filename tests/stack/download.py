@@ -42,34 +42,34 @@ def java() -> str:
 
 def kafka_libraries() -> Path:
     """Return the folder of the broker's jars, downloaded where it is not in the cache."""
-    return _cached(f"kafka-{_version(KAFKA)}", partial(_download_libraries, [KAFKA, KAFKA_LOGGING]))
+    return cached(f"kafka-{_version(KAFKA)}", partial(download_libraries, [KAFKA, KAFKA_LOGGING]))
 
 
 def java_serdes() -> Path:
     """Return the folder of the jars of a Java client, downloaded where it is not in the cache."""
-    return _cached(f"java-serdes-{_version(JAVA_SERDES)}", partial(_download_libraries, [JAVA_SERDES]))
+    return cached(f"java-serdes-{_version(JAVA_SERDES)}", partial(download_libraries, [JAVA_SERDES]))
 
 
 def registry_home() -> Path:
     """Return the folder of the registry's jars, downloaded where it is not in the cache."""
-    return _cached(f"registry-{_version(REGISTRY)}", _download_registry)
+    return cached(f"registry-{_version(REGISTRY)}", _download_registry)
 
 
 def _version(artifact: str) -> str:
     return artifact.split(":")[2]
 
 
-def _download_libraries(artifacts: Sequence[str], folder: Path) -> None:
+def download_libraries(artifacts: Sequence[str], folder: Path) -> None:
     dependencies = [_DEPENDENCY.format(*artifact.split(":")) for artifact in artifacts]
     (folder / "pom.xml").write_text(_POM.format("".join(dependencies)), encoding="utf-8")
-    _maven(folder, "copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
+    maven(folder, "copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
 
 
 def _download_registry(folder: Path) -> None:
-    _maven(folder, "unpack", f"-Dartifact={REGISTRY}", f"-DoutputDirectory={folder}")
+    maven(folder, "unpack", f"-Dartifact={REGISTRY}", f"-DoutputDirectory={folder}")
 
 
-def _maven(folder: Path, goal: str, *properties: str) -> None:
+def maven(folder: Path, goal: str, *properties: str) -> None:
     """Run a goal of Maven's dependency plugin in this folder."""
     maven = shutil.which("mvn")
     if maven is None:
@@ -86,7 +86,7 @@ def _maven(folder: Path, goal: str, *properties: str) -> None:
         raise Missing(f"Maven cannot download the real stack: {errors[0] if errors else done.stdout + done.stderr}")
 
 
-def _cached(name: str, fill: Callable[[Path], None]) -> Path:
+def cached(name: str, fill: Callable[[Path], None]) -> Path:
     """Return the folder of this name in the cache. It is there as a whole or not at all, also when two ask at once."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafkajourney"
     found = cache / name
