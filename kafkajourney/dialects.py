@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, ExceptionContext, String, case, event, text
-from sqlalchemy.dialects import mssql, postgresql, sqlite
+from sqlalchemy import Column, Connection, Engine, ExceptionContext, String, event, text
+from sqlalchemy.dialects import mssql
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -42,19 +41,19 @@ def _refuse_cut(connection: Connection, columns: Iterable[Column[Any]], rows: Se
             raise RefusedError(f"the database refuses the row: {column.name} is longer than {length} characters")
 
 
-def _refuse_blank_end(rows: Iterable[Mapping[str, Any]]) -> None:
+def _refuse_blank_end(rows: Iterable[tuple[str, int, str]]) -> None:
     """Refuse users whose id ends with a blank: SQL Server takes them for those without it, whatever the collation."""
-    for row in rows:
-        if row["user_id"].endswith(" "):
-            raise RefusedError(f"the database refuses the row: user_id {row['user_id']!r} ends with a blank")
+    for user_id, _plays, _last_played_at in rows:
+        if user_id.endswith(" "):
+            raise RefusedError(f"the database refuses the row: user_id {user_id!r} ends with a blank")
 
 
-# --- rows as one parameter of SQL Server ----------------------------------------------------------------------------
+# --- rows as one parameter -----------------------------------------------------------------------------------------
 
 JSON_SIZE = 1_000_000
 """Characters of JSON text in one parameter, before the row that goes beyond: it bounds the memory of both sides."""
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=datetime.isoformat).encode
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _event_text(row: Sequence[Any]) -> str:
@@ -136,8 +135,6 @@ def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context
 
 # --- adding to counters -----------------------------------------------------------------------------------------
 
-_PLAYS = tuple(column.name for column in video_plays.columns)
-
 # Not MERGE, and no range locks: both deadlock under concurrency. Every user is there before the UPDATE, which then can
 # miss none; whoever loses the race for a new one (see _RACE) begins again.
 _MSSQL_PLAYS = f"{_openjson(video_plays.columns)} AS new"
@@ -154,28 +151,31 @@ FROM video_plays AS known JOIN {_MSSQL_PLAYS} ON {_MSSQL_SAME_USER}
 """  # noqa: S608 # joined from constants
 
 
-def add_plays(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add to the counters of ``video_plays``; a row has user_id, plays and last_played_at, each user once."""
+_UPSERT_PLAYS = """
+INSERT INTO video_plays AS known (user_id, plays, last_played_at) {}
+ON CONFLICT (user_id) DO UPDATE SET plays = known.plays + excluded.plays, last_played_at =
+    CASE WHEN excluded.last_played_at > known.last_played_at THEN excluded.last_played_at ELSE known.last_played_at END
+"""
+_SQLITE_UPSERT_PLAYS = _UPSERT_PLAYS.format("VALUES (?, ?, ?)")
+_POSTGRESQL_UPSERT_PLAYS = _UPSERT_PLAYS.format(
+    "SELECT new->>0, (new->>1)::bigint, (new->>2)::timestamp FROM json_array_elements(%s::json) AS new"
+)
+
+
+def add_plays(connection: Connection, rows: Sequence[tuple[str, int, str]]) -> None:
+    """Add to the counters of ``video_plays``; a row has user_id, plays and last_played_at as text, each user once."""
     match connection.dialect.name:
         case "mssql":
             _refuse_blank_end(rows)
-            for part in _json_arrays(_encode([row[name] for name in _PLAYS]) for row in rows):
+            for part in _json_arrays(map(_encode, rows)):
                 connection.exec_driver_sql(_MSSQL_INSERT_USERS, (part,))
                 connection.exec_driver_sql(_MSSQL_UPDATE_PLAYS, (part,))
         case "postgresql":
-            _refuse_cut(connection, video_plays.columns, [[row[name] for name in _PLAYS] for row in rows])
-            _upsert_plays(connection, postgresql.insert(video_plays), rows)
+            _refuse_cut(connection, video_plays.columns, rows)
+            for part in _json_arrays(map(_encode, rows)):
+                connection.exec_driver_sql(_POSTGRESQL_UPSERT_PLAYS, (part,))
         case "sqlite":
-            _upsert_plays(connection, sqlite.insert(video_plays), rows)
-
-
-def _upsert_plays(
-    connection: Connection, upsert: postgresql.Insert | sqlite.Insert, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    known, new = video_plays.c, upsert.excluded
-    later = case((new.last_played_at > known.last_played_at, new.last_played_at), else_=known.last_played_at)
-    changes = {"plays": known.plays + new.plays, "last_played_at": later}
-    connection.execute(upsert.on_conflict_do_update(index_elements=["user_id"], set_=changes), list(rows))
+            connection.exec_driver_sql(_SQLITE_UPSERT_PLAYS, list(rows))
 
 
 READ_ONLY = {"read_only": True}

@@ -30,7 +30,7 @@ from kafkajourney.dialects import add_plays
 from kafkajourney.embedded.stack import embedded_stack
 from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.errors import RefusedError, StopError, TransientError
-from kafkajourney.events import Move, Record
+from kafkajourney.events import Move, Record, as_text
 from kafkajourney.settings import ENVIRONMENT, Settings
 from kafkajourney.store import Store
 from kafkajourney.tables import journey_events, metadata
@@ -315,7 +315,7 @@ def test_a_user_is_not_counted_for_one_without_the_blank(bench: ServerBench) -> 
 def test_two_consumers_that_count_the_same_new_users_lose_nothing(bench: ServerBench) -> None:
     if bench.engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one writer")
-    rows = [{"user_id": f"u{n}", "plays": 1, "last_played_at": naive(AT)} for n in range(20)]
+    rows = [(f"u{n}", 1, as_text(AT)) for n in range(20)]
     done: list[str] = []
 
     def count(engine: Engine) -> None:

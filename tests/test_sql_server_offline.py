@@ -114,11 +114,11 @@ def test_events_are_inserted_by_one_statement_with_one_parameter(connection: Any
 
 
 def test_plays_are_added_once_every_user_is_there(connection: Any) -> None:
-    add_plays(connection, [{"user_id": "Ä", "plays": 2, "last_played_at": naive(AT)}])
+    add_plays(connection, [("Ä", 2, as_text(AT))])
     (insertion, first), (update, second) = connection.calls
     assert insertion == " ".join(INSERT_USERS.split())
     assert update == " ".join(UPDATE_PLAYS.split())
-    assert first == second == '[["\\u00c4",2,"2026-03-14T09:26:53.589000"]]'
+    assert first == second == '[["\\u00c4",2,"2026-03-14 09:26:53.589000"]]'
     for statement in (update, insertion):
         parsed(statement)
         assert "MERGE" not in statement
@@ -140,7 +140,7 @@ def test_a_large_batch_is_written_in_parts_of_a_bounded_size(connection: Any, mo
     assert [values[2] for part in parts for values in json.loads(part)] == list(range(500))
     assert max(map(len, parts)) < 11_000
     connection.calls.clear()
-    add_plays(connection, [{"user_id": f"u{n}", "plays": n, "last_played_at": naive(AT)} for n in range(1000)])
+    add_plays(connection, [(f"u{n}", n, as_text(AT)) for n in range(1000)])
     assert [values[1] for _, part in connection.calls[::2] for values in json.loads(part)] == list(range(1000))
     assert [part for _, part in connection.calls[::2]] == [part for _, part in connection.calls[1::2]]
 
@@ -156,7 +156,7 @@ def test_the_parameter_keeps_every_character(user: str, query: str) -> None:
     connection: Any = RecordingConnection()
     record = play(0, user_id=user, video_id=query)
     insert_events(connection, [row(record, as_text(AT))])
-    add_plays(connection, [{"user_id": user, "plays": 1, "last_played_at": naive(AT)}])
+    add_plays(connection, [(user, 1, as_text(AT))])
     (values,) = json.loads(connection.calls[0][1])
     assert (values[5], values[10]["video_id"]) == (user, query)
     assert json.loads(connection.calls[1][1])[0][0] == user
@@ -227,7 +227,7 @@ def test_a_text_that_is_too_long_by_blanks_is_refused(connection: Any, name: str
 
 
 def test_a_user_whose_id_ends_with_a_blank_is_not_counted_for_another(connection: Any) -> None:
-    rows = [{"user_id": user, "plays": 1, "last_played_at": naive(AT)} for user in ("u", "u ")]
+    rows = [(user, 1, as_text(AT)) for user in ("u", "u ")]
     with pytest.raises(RefusedError, match="refuses the row: user_id 'u ' ends with a blank"):
         add_plays(connection, rows)
     assert connection.calls == []

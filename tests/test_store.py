@@ -30,7 +30,7 @@ from kafkajourney.errors import (
     StopError,
     TransientError,
 )
-from kafkajourney.events import Decoded, Move, Record
+from kafkajourney.events import Decoded, Move, Record, as_text
 from kafkajourney.settings import Settings
 from kafkajourney.store import REASON_LENGTH, Store, Write
 from kafkajourney.tables import consumer_progress, dead_letters, journey_events, video_plays
@@ -430,7 +430,7 @@ def test_users_that_differ_only_in_case_are_counted_apart(bench: Bench) -> None:
 
 
 def test_many_plays_are_added_at_once(bench: Bench) -> None:
-    rows = [{"user_id": f"u{n}", "plays": n, "last_played_at": naive(AT)} for n in range(1000)]
+    rows = [(f"u{n}", n, as_text(AT)) for n in range(1000)]
     for _ in range(2):
         with bench.engine.begin() as connection:
             add_plays(connection, rows)

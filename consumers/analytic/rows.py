@@ -1,14 +1,21 @@
 """From records to rows of ``video_plays``. Pure."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 
-from kafkajourney.events import Record, utc_naive
+from kafkajourney.events import Record, as_text
 
 COUNTED = "VideoPlayed"
 """The event type that is counted."""
 
-Row = dict[str, Any]
+
+class Row(NamedTuple):
+    """What is added to a row of ``video_plays``, in the order of its columns."""
+
+    user_id: str
+    plays: int
+    last_played_at: str
+    """As ``events.as_text`` makes it: the later moment is the greater text."""
 
 
 def plays(records: Iterable[Record]) -> list[Row]:
@@ -18,11 +25,9 @@ def plays(records: Iterable[Record]) -> list[Row]:
     """
     rows: dict[str, Row] = {}
     for record in records:
-        if record.decoded is None:
-            continue
-        event = record.decoded.event
-        played_at = utc_naive(event.occurred_at)
-        row = rows.setdefault(event.user_id, {"user_id": event.user_id, "plays": 0, "last_played_at": played_at})
-        row["plays"] += 1
-        row["last_played_at"] = max(row["last_played_at"], played_at)
+        if record.decoded is not None:
+            event = record.decoded.event
+            before = rows.get(event.user_id, Row(event.user_id, 0, ""))
+            last = max(before.last_played_at, as_text(event.occurred_at))
+            rows[event.user_id] = Row(event.user_id, before.plays + 1, last)
     return [rows[user_id] for user_id in sorted(rows)]
