@@ -116,7 +116,10 @@ def _run(
     fields = event("started", topic=settings.topic, pid=os.getpid())
     sentence = "%s: reading %s (%d partitions), pid %d"
     log.info(sentence, group.name, settings.topic, len(partitions), os.getpid(), extra=fields)
-    gc.freeze()  # what the imports left stays; the collector need not walk it again for every few batches
+    # What the imports left stays, and a batch is more objects than the collector waits for by default: without these
+    # two it would walk through all of it for every few batches, and find nothing.
+    gc.freeze()
+    gc.set_threshold(50_000)
     with stop_on_signal() as stop:
         loop.run(stop, ends, stop.give_up)
         interrupted = stop.is_set()
