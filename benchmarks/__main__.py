@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmarks import drain, latency, produce, report, results, scale
+from benchmarks import drain, latency, observed, produce, report, results, scale
 from benchmarks.bench import Bench, tell
 from benchmarks.peers import measure as peers
 from kafkajourney.command import common_options, main
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "produce": produce.measure,
     "latency": latency.measure,
     "scale": scale.measure,
+    "observed": observed.measure,
     "growth": scale.measure_growth,
 }
 ALL = [part for part in PARTS if part != "growth"]
@@ -36,7 +37,7 @@ ALL = [part for part in PARTS if part != "growth"]
 @click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Results as JSON.")
 @common_options
 def cli(parts: tuple[str, ...], output: Path, **options: Any) -> None:
-    """Measure parts on a real stack: drain, peers, produce, latency, scale, all of these (the default), or growth.
+    """Measure parts on a real stack: all but growth, unless some are named.
 
     growth drains a backlog of ten times the size as well. peers installs the peers below .kafkajourney. Each part puts
     its results in the place of its former ones; then the tables and the plot of docs/performance.md are written, unless

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from benchmarks.stats import Row, of, rate
+from benchmarks.stats import Row, cpu, of, rate
 from benchmarks.tables import table
 
 Parts = dict[str, Any]
@@ -28,6 +28,7 @@ def bars(parts: Parts) -> Iterator[Bar]:
                     found = rate(row).median / rate(other).median
                     where = f", {row['database']}" if "database" in row else ""
                     yield Bar(f"{who}: rate of {whom}{where}", f"≥ {least:g} x", found, found >= least)
+    yield from _observed(parts)
     yield from _latency(parts)
     yield from _memory(parts)
 
@@ -52,12 +53,23 @@ _RATIOS = {
     ),
     "produce": (("producer", "bare loop", 0.8),),
 }
+MOST_PERCENT = 3
 P99_MS = 150
 PEAK_MIB = 150
 
 
 def _rows(rows: list[Row], who: str, database: str | None = None) -> list[Row]:
     return [row for row in rows if row["contender"] == who and database in (None, row.get("database"))]
+
+
+def _observed(parts: Parts) -> Iterator[Bar]:
+    """CPU time, since it varies less than the rate from run to run."""
+    rows = parts["observed"]["rows"] if "observed" in parts else []
+    for row, plain in zip(_rows(rows, "with metrics"), _rows(rows, "journey"), strict=True):
+        found = 100 * (cpu(row).median / cpu(plain).median - 1)
+        yield Bar(
+            f"CPU time of metrics and log, %, {row['database']}", f"< {MOST_PERCENT}", found, found < MOST_PERCENT
+        )
 
 
 def _latency(parts: Parts) -> Iterator[Bar]:

@@ -31,11 +31,9 @@ class Contender:
     """Whether it ends when the backlog is drained."""
 
 
-def ours(name: str, group: str, processes: int = 1, events: int | None = None, **more: Any) -> Contender:
+def ours(name: str, group: str, options: Sequence[str] = (), **more: Any) -> Contender:
     """Return consumers of one of our groups as a contender."""
-    return Contender(
-        name, lambda *_: python(f"consumers.{group}", "--until-caught-up"), processes=processes, events=events, **more
-    )
+    return Contender(name, lambda *_: python(f"consumers.{group}", "--until-caught-up", *options), **more)
 
 
 def script(module: str) -> Callable[[Settings, int], list[str]]:

@@ -18,6 +18,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "produce": tables.produced,
     "latency": tables.delayed,
     "scale": lambda rows: tables.drained(rows, rows[0]["contender"]),
+    "observed": lambda rows: tables.drained(rows, rows[0]["contender"]),
     "growth": lambda rows: tables.drained(rows, rows[0]["contender"]),
 }
 

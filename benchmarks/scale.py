@@ -11,7 +11,9 @@ TIMES = 10
 
 def measure(bench: Bench) -> list[dict[str, Any]]:
     """Return one row for each number of journey consumers."""
-    return in_turn(bench, [ours(f"journey x {number}", "journey", number) for number in CONSUMERS], ["postgresql"])
+    return in_turn(
+        bench, [ours(f"journey x {number}", "journey", processes=number) for number in CONSUMERS], ["postgresql"]
+    )
 
 
 def measure_growth(bench: Bench) -> list[dict[str, Any]]:

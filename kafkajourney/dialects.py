@@ -208,7 +208,13 @@ def _allows_snapshots(engine: Engine) -> bool:
 CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
     # Seconds. A server that cannot be reached must not hold a consumer up for as long as the system tries.
     "mssql": {"timeout": 10},
-    "postgresql": {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+    "postgresql": {
+        "client_encoding": "utf8",
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    },
 }
 """What the drivers are told when they connect, by dialect."""
 

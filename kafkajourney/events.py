@@ -68,7 +68,7 @@ def own_fields(event_class: type) -> tuple[str, ...]:
 
 
 def as_text(moment: datetime) -> str:
-    """Return a moment in UTC as every database reads it, and as SQLAlchemy's own types keep it in SQLite.
+    """Return a moment, which is in UTC, as every database reads it, and as SQLAlchemy's own types keep it in SQLite.
 
     As text because it costs a third of what it does to make a naive datetime and have the driver write that.
     """

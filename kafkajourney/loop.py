@@ -113,6 +113,8 @@ class ConsumeLoop:
         """When to look around next, while there is no partition to work on."""
         self._is_idle = False
         self._stop = threading.Event()
+        self._batch_size = options.batch_size
+        """Less than that of the options after a refusal that came late: a smaller batch is refused in time."""
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -157,7 +159,7 @@ class ConsumeLoop:
         try:
             if self._unsettled and self._clock() >= self._backoff.retry_at:
                 self._settle()
-            self._process(self._consumer.consume(self._options.batch_size, self._options.batch_wait))
+            self._process(self._consumer.consume(self._batch_size, self._options.batch_wait))
             self._look_around_if_idle()
         except TransientError as error:
             self._unsettle(error)
@@ -178,13 +180,13 @@ class ConsumeLoop:
         try:
             self._commit(records, ends)
         except RefusedError as refusal:
+            if not records:
+                raise
             if len(records) > 1:
                 middle = len(records) // 2
                 first = records[:middle]
                 self._write(first, {record.partition: record.offset + 1 for record in first})
                 self._write(records[middle:], ends)
-            elif not records:
-                raise
             else:
                 self._set_aside(records[0].message, refusal)
                 self._confirm()
@@ -192,6 +194,7 @@ class ConsumeLoop:
 
     def _commit(self, records: list[Record], ends: Mapping[int, int]) -> None:
         moves = {partition: Move(self._positions[partition], end) for partition, end in ends.items()}
+        self._observer.turned()  # to halve a batch may take many transactions
         self._observer.committing(records, moves)
         began = self._clock()
 
@@ -205,6 +208,7 @@ class ConsumeLoop:
         if any(record.decoded for record in records):
             self._in_a_row[RefusedError] = 0
         self._in_a_row_before = self._in_a_row.copy()
+        self._batch_size = min(2 * self._batch_size, self._options.batch_size)
         self._recover()
         self._observer.stored(Batch(records, moves, committed - began, self._clock() - committed))
 
@@ -232,6 +236,8 @@ class ConsumeLoop:
         if answer.done() and answer.exception() is None:
             self._recover()  # late is not away
             if_late()
+        elif answer.done() and isinstance(answer.exception(), RefusedError):
+            self._batch_size = max(1, self._batch_size // 2)
         raise DatabaseAwayError("the database took too long to answer")
 
     def _store_offsets(self, ends: Mapping[int, int]) -> None:

@@ -13,6 +13,7 @@ from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
@@ -178,7 +179,10 @@ def oldest(records: Iterable[Record]) -> Collection[Record]:
 
 
 def _occurred(record: Record) -> float | None:
-    return None if record.decoded is None else record.decoded.event.occurred_at.timestamp()
+    if record.decoded is None:
+        return None
+    moment = record.decoded.event.occurred_at  # in UTC, also where its writer's schema leaves that open
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _produced(record: Record) -> float | None:

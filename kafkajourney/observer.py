@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
 
 class Observer:
-    """Is told what the loop does, on the loop's thread: has to be quick and must not raise."""
+    """Is told what the loop does, on the loop's thread (of leaving the group on another): quick, and never raising."""
 
     def turned(self) -> None:
         """Told each time the loop goes round, also through an outage."""

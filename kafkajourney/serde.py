@@ -133,15 +133,14 @@ class Decoder:
         named: dict[str, Any] = {}
         try:
             schema = self._registry.schema(schema_id)
+            if schema.schema_type not in (None, "AVRO"):
+                raise DecodeError(f"schema id {schema_id} is of type {schema.schema_type}, not AVRO")
             self._collect(schema, named)
-        except NotRegisteredError as error:
-            raise DecodeError(f"schema id {schema_id} is not in the registry: {error}") from error
-        if schema.schema_type not in (None, "AVRO"):
-            raise DecodeError(f"schema id {schema_id} is of type {schema.schema_type}, not AVRO")
-        try:
             definition = json.loads(schema.schema_str or "null")
             branches = definition if isinstance(definition, list) else [definition]
             readers = [self._reader(branch, named, schema_id) for branch in branches]
+        except NotRegisteredError as error:
+            raise DecodeError(f"schema id {schema_id} is not in the registry: {error}") from error
         except (ValueError, SchemaParseException, UnknownType) as error:
             raise DecodeError(f"schema id {schema_id} cannot be used: {error}") from error
         self._readers[schema_id] = _union_reader(readers) if isinstance(definition, list) else readers[0]

@@ -61,7 +61,7 @@ OWN_PROPERTIES = {
     "bootstrap.servers": "set it as bootstrap_servers (KAFKAJOURNEY_BOOTSTRAP_SERVERS) instead",
     "group.id": "the groups are named journey and analytic",
     "transactional.id": "the producer uses no transactions",
-    "delivery.report.only.error": "every delivery is counted",
+    "delivery.report.only.error": "the producer sets it itself",
 }
 
 

@@ -1,6 +1,6 @@
 """What one consumer group has stored, and how far: the events and the progress, in one transaction.
 
-The guarantee (DESIGN: effectively once) stands on ``Store.commit``: rows and progress are committed together, and the
+The guarantee (docs/decisions/0003) stands on ``Store.commit``: rows and progress are committed together, and the
 progress moves only from the offset that this consumer believes in.
 """
 

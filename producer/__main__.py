@@ -1,6 +1,5 @@
 """``python -m producer``."""
 
-import itertools
 import logging
 import os
 import time
@@ -19,7 +18,7 @@ from kafkajourney.monitoring import Address, monitored_producer, monitoring_opti
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Encoder
 from kafkajourney.settings import Settings
-from kafkajourney.tracing import OFF, tracing
+from kafkajourney.tracing import tracing
 from producer.display import progress
 from producer.ndjson import read
 from producer.publish import Publisher, paced, until_stopped
@@ -80,10 +79,9 @@ def command(settings: Settings, metrics: Address | None, rate: float | None, *, 
     with tracing("kafkajourney-producer", os.environ) as traces, monitored_producer(metrics, settings) as monitor:
         encode = Encoder(Registry(settings), load(), settings.topic)
         listeners = [*monitor.listeners, *([_echo] if echo else [])]
-        only_failures = not listeners and traces is OFF
-        kafka = clients.producer(settings, monitor.on_statistics, only_failures=only_failures)
-        clients.partitions_of(kafka, settings)
-        publisher = Publisher(kafka, encode, settings.topic, listeners, traces, monitor.turned)
+        make_producer = partial(clients.producer, settings, monitor.on_statistics)
+        publisher = Publisher(make_producer, encode, settings.topic, listeners, traces, monitor.turned)
+        clients.partitions_of(publisher.producer, settings)
         monitor.watch(publisher)
         return _produce(settings, publisher, default_rate if rate is None else rate, echo=echo, **options)
 
@@ -102,16 +100,19 @@ def _produce(
     bad = BadLines()
     began = time.monotonic()
     with stop_on_signal() as stop, progress(count, lambda: publisher.delivered, bar=not echo) as show:
+        publisher.give_up = stop.give_up
         # Deliveries are reported also while a line is awaited.
         lines = until_stopped(source or (), stop, partial(publisher.wait, 0))
         events = simulate(users, seed) if source is None else bad.sift(lines)
-        for event in paced(itertools.islice(events, count), rate, stop, publisher.wait):
-            _publish(publisher, event, bad, stop)
-            show()
-        if stop.is_set() and len(kafka := publisher.producer):
-            sentence = "waiting for the broker to confirm %d events; Ctrl-C once more gives them up"
-            log.info(sentence, len(kafka), extra=logs.event("finishing", events=len(kafka)))
-        publisher.finish(stop.give_up)
+        try:
+            for event in paced(events, rate, count, stop, publisher.wait):
+                _publish(publisher, event, bad, stop)
+                show()
+        finally:  # also where the input ends with an error: what was read of it is produced
+            if stop.is_set() and len(kafka := publisher.producer):
+                sentence = "waiting for the broker to confirm %d events; Ctrl-C once more gives them up"
+                log.info(sentence, len(kafka), extra=logs.event("finishing", events=len(kafka)))
+            publisher.finish()
         interrupted = stop.is_set()
     _summarise(publisher, settings.topic, time.monotonic() - began)
     if settings.embedded:

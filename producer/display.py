@@ -34,9 +34,7 @@ def progress(total: int | None, done: Callable[[], int], *, bar: bool) -> Iterat
     ``total`` is None where nobody knows it; ``bar`` is whether there may be one: not among other output.
     """
     if not bar or not sys.stderr.isatty():
-        of = f" of {total}" if total else ""
-        sentence = f"%d{of} events delivered"
-        yield _every(LINE_EVERY, lambda: log.info(sentence, done(), extra=event("delivered", events=done())))
+        yield _every(LINE_EVERY, lambda: _log(done(), total))
         return
     columns = (
         SpinnerColumn(),
@@ -50,6 +48,11 @@ def progress(total: int | None, done: Callable[[], int], *, bar: bool) -> Iterat
         yield _every(BAR_EVERY, lambda: display.update(task, completed=done()))
 
 
+def _log(done: int, total: int | None) -> None:
+    of = f" of {total}" if total else ""
+    log.info("%d%s events delivered", done, of, extra=event("delivered", events=done))
+
+
 def _every(seconds: float, show: Callable[[], None]) -> Callable[[], None]:
     """Return what calls ``show`` once in so many seconds, however often it is called."""
     due = time.monotonic() + seconds
@@ -57,7 +60,7 @@ def _every(seconds: float, show: Callable[[], None]) -> Callable[[], None]:
     def call() -> None:
         nonlocal due
         if time.monotonic() >= due:
-            due += seconds
+            due = time.monotonic() + seconds
             show()
 
     return call

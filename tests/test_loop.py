@@ -335,6 +335,24 @@ def test_a_commit_that_comes_late_is_told_of() -> None:
     assert [batch.moves for batch in told] == [{0: Move(0, 1)}]
 
 
+def test_a_refusal_that_comes_late_makes_the_next_batch_smaller() -> None:
+    bench = Bench(patience=0.01)
+    bench.assign(0)
+    bench.turn()
+    bench.store.refused = {b"bad row"}
+    late = threading.Event()
+    bench.store.before_commit = late.wait
+    bench.turn_with(late, Message(0, 0, b"bad row"))
+    assert bench.loop._batch_size == bench.loop._options.batch_size // 2
+    bench.store.before_commit = lambda: None
+    bench.now = bench.loop._backoff.retry_at
+    bench.turn()
+    bench.turn(Message(0, 0, b"bad row"))
+    assert bench.store.next_offsets[0] == 1
+    assert len(bench.dead_letters.sent) == 1
+    assert bench.loop._batch_size == bench.loop._options.batch_size
+
+
 def test_refused_rows_with_good_ones_between_are_not_in_a_row() -> None:
     bench = Bench(max_dead_letters=2)
     bench.assign(0)

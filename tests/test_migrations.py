@@ -60,7 +60,7 @@ COLUMNS = {
         "replayed_at": "DATETIME2(3)",
     },
 }
-"""What SQL Server has: names as in DESIGN section 5, all of them not null but those in NULLABLE."""
+"""What SQL Server has: names as in the README's tables, all of them not null but those in NULLABLE."""
 
 NULLABLE = {("dead_letters", "replayed_at")}
 
