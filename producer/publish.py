@@ -74,7 +74,9 @@ class Publisher:
         """
         value, key = self._encode(event), event.user_id.encode()
         trace = self._traces.sending(self._topic, event.event_id) if self._is_followed else None
-        more = {"headers": trace.headers, "on_delivery": self._report(event, trace)} if trace is not None else {}
+        more: dict[str, Any] = {}
+        if trace is not None:
+            more = {"headers": trace.headers, "on_delivery": self._report(event, trace)}
         while True:
             self._require_no_failure()
             try:

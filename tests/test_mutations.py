@@ -26,8 +26,9 @@ LOOP, STORE = "kafkajourney/loop.py", "kafkajourney/store.py"
 MUTATIONS = {
     "offsets stored before the commit": Mutation(
         LOOP,
-        "        self._patiently(lambda: self._store.commit(records, moves))\n",
-        "        self._store_offsets(ends)\n        self._patiently(lambda: self._store.commit(records, moves))\n",
+        "        self._patiently(lambda: self._store.commit(records, moves), tell_late)\n",
+        "        self._store_offsets(ends)\n"
+        "        self._patiently(lambda: self._store.commit(records, moves), tell_late)\n",
         "tests/test_loop.py::test_offsets_are_stored_after_the_commit",
     ),
     "no fence": Mutation(
