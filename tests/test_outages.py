@@ -3,6 +3,7 @@
 The database is PostgreSQL's; or that of the server in KAFKAJOURNEY_TEST_DATABASE_URL, behind a proxy.
 """
 
+import contextlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -59,8 +60,9 @@ class Watched:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        for line in self.running.process.stdout or ():
-            self.lines.append(line)
+        with contextlib.suppress(ValueError):  # the test has ended, and closed it
+            for line in self.running.process.stdout or ():
+                self.lines.append(line)
 
     def says(self, words: str) -> bool:
         return any(words in line for line in self.lines)
