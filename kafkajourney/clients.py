@@ -26,6 +26,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._metadata import TopicMetadata
 
 from kafkajourney.errors import BrokerAwayError, SettingsError, StopError
+from kafkajourney.logs import Seldom
 from kafkajourney.settings import TOML_FILE, Settings
 
 C = TypeVar("C")
@@ -44,9 +45,6 @@ READ_TIMEOUT = 30.0
 
 REACH_TIMEOUT = 5.0
 """Seconds to wait for an answer of the broker before it counts as unreachable."""
-
-TELL_EVERY = 60.0
-"""Seconds between two warnings that say the same of a connection."""
 
 STATISTICS_EVERY_MS = 5000
 """Milliseconds between two statistics of a client, where somebody listens and the settings do not say otherwise."""
@@ -184,16 +182,13 @@ class _ErrorLog:
     Informational: librdkafka goes on by itself. What matters to a call comes as its error.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._told: dict[str, float] = {}
+    def __init__(self) -> None:
+        self._seldom = Seldom()
 
     def __call__(self, error: KafkaError) -> None:
-        reason, now = re.sub(r" \(after \d+ms in state \w+\)$", "", error.str()), self._clock()
-        if now - self._told.get(reason, -TELL_EVERY) < TELL_EVERY:
-            return
-        self._told[reason] = now
-        connection_log.warning("no connection to the broker, trying on: %s", reason)
+        reason = re.sub(r" \(after \d+ms in state \w+\)$", "", error.str())
+        if self._seldom.lets(reason):
+            connection_log.warning("no connection to the broker, trying on: %s", reason)
 
 
 def is_incremental(settings: Settings) -> bool:

@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ FORMATS = ("auto", "json", "text")
 """``auto``: text on a terminal, JSON elsewhere."""
 
 TELL_EVERY = 60.0
-"""Seconds between two lines that come from the same line of another library."""
+"""Seconds between two lines that say the same: of a connection, or from one line of another library."""
 
 
 def event(name: str, **fields: Any) -> dict[str, Any]:
@@ -90,23 +90,32 @@ class TextFormatter(logging.Formatter):
         return without_credentials(super().format(record))
 
 
+class Seldom:
+    """Lets each key through once a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[Hashable, float] = {}
+
+    def lets(self, key: Hashable) -> bool:
+        """Return whether the key may pass now."""
+        now = self._clock()
+        if now - self._told.get(key, -TELL_EVERY) < TELL_EVERY:
+            return False
+        self._told[key] = now
+        return True
+
+
 class Sparing(logging.Filter):
     """Lets what another library says through once a minute: an exporter without its collector repeats itself."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._clock = clock
-        self._told: dict[tuple[str, int], float] = {}
+        self._seldom = Seldom(clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is to be written."""
-        if record.name.startswith("kafkajourney"):
-            return True
-        place, now = (record.pathname, record.lineno), self._clock()
-        if now - self._told.get(place, -TELL_EVERY) < TELL_EVERY:
-            return False
-        self._told[place] = now
-        return True
+        return record.name.startswith("kafkajourney") or self._seldom.lets((record.pathname, record.lineno))
 
 
 def without_credentials(line: str) -> str:

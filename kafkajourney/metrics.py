@@ -74,27 +74,21 @@ class ConsumerMetrics(Observer):
             "Offsets by which the progress advanced: events stored, set aside and passed over.",
             ["group"],
         ).labels(group)
-        self._retries = count(
+        self._retries = self._from_zero(
             "kafkajourney_retries_total",
             "Times that work was begun anew, by what was away: database, registry, broker; fenced; other.",
-            ["group", "cause"],
+            cause=[TransientError.cause, *(kind.cause for kind in TransientError.__subclasses__())],
         )
-        self._dead_letters = count(
+        self._dead_letters = self._from_zero(
             "kafkajourney_dead_letters_total",
             "Records sent to the dead-letter topic; after an outage in between perhaps twice.",
-            ["group", "reason"],
+            reason=[kind.__name__ for kind in RecordError.__subclasses__()],
         )
-        self._rebalances = count(
+        self._rebalances = self._from_zero(
             "kafkajourney_rebalances_total",
             "Times that partitions came and went: assigned, revoked, lost (without waiting for this consumer).",
-            ["group", "change"],
+            change=["assigned", "revoked", "lost"],
         )
-        causes = [TransientError.cause, *(kind.cause for kind in TransientError.__subclasses__())]
-        reasons = [kind.__name__ for kind in RecordError.__subclasses__()]
-        changes = ["assigned", "revoked", "lost"]
-        for counter, values in (self._retries, causes), (self._dead_letters, reasons), (self._rebalances, changes):
-            for value in values:
-                counter.labels(group, value)  # 0 at first, for the first one to be an increase
         self._batch = measure("kafkajourney_batch_events", "Records in a transaction.", buckets=SIZES).labels(group)
         self._decode = measure("kafkajourney_decode_seconds", "Time to decode what one poll returned.").labels(group)
         self._database = measure(
@@ -113,6 +107,14 @@ class ConsumerMetrics(Observer):
             "Delay from the record's timestamp until it was stored; the oldest of each batch and partition.",
             buckets=DELAYS,
         ).labels(group)
+
+    def _from_zero(self, name: str, documentation: str, **values: Iterable[str]) -> Counter:
+        """Return a counter with one label beside the group, each value at 0, for its first count to be an increase."""
+        ((label, known),) = values.items()
+        counter = Counter(name, documentation, ["group", label], registry=self.registry)
+        for value in known:
+            counter.labels(self._group, value)
+        return counter
 
     def on_statistics(self, text: str) -> None:
         """Take librdkafka's statistics."""

@@ -7,7 +7,7 @@ password: for the loopback interface, or a network of one's own.
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -39,15 +39,14 @@ log = logging.getLogger("kafkajourney.monitoring")
 @contextmanager
 def serve_consumer(address: Address, settings: Settings, group: str) -> Iterator[ConsumerMonitor]:
     """Serve a consumer's metrics and health until the block ends."""
-    # A client of its own: the consumer may be closed while another thread asks it.
-    ends = partial(clients.ends_told, clients.asker(settings), settings.topic)
+    ends = _ends(settings)
     metrics = ConsumerMetrics(group, settings.topic, partial(ends, timeout=SCRAPE_PATIENCE))
     quick = replace(settings, schema_registry={**settings.schema_registry, "timeout": PATIENCE})
     health = ConsumerHealth(
         [
             Probe("database", partial(ask_database, database.engine(settings), settings)),
             Probe("registry", partial(ask_registry, Registry(quick, max_retries=0), settings)),
-            _broker_probe(settings),
+            _broker_probe(ends),
         ]
     )
     with _served(address, metrics.registry, health):
@@ -61,14 +60,22 @@ def serve_producer(address: Address, settings: Settings) -> Iterator[ProducerMon
     It is ready without the registry: it has all its schemas from its start on.
     """
     metrics = ProducerMetrics()
-    health = Health([_broker_probe(settings)])
+    health = Health([_broker_probe(_ends(settings))])
     with _served(address, metrics.registry, health):
         yield ProducerMonitor(metrics.on_statistics, (metrics.on_delivered,), health.turned, metrics.watch)
 
 
-def _broker_probe(settings: Settings) -> Probe:
+def _ends(settings: Settings) -> Callable[..., Mapping[int, int]]:
+    """Return what asks for the ends of partitions, by a client of its own.
+
+    The consumer may be closed while another thread asks it.
+    """
+    return partial(clients.ends_told, clients.asker(settings), settings.topic)
+
+
+def _broker_probe(ends: Callable[..., Mapping[int, int]]) -> Probe:
     """Return what asks for the end of one partition: little, and allowed to all who work with the topic."""
-    return Probe("broker", partial(clients.ends_told, clients.asker(settings), settings.topic, [0], PATIENCE))
+    return Probe("broker", partial(ends, [0], timeout=PATIENCE))
 
 
 # --- HTTP -------------------------------------------------------------------------------------------------------

@@ -109,6 +109,21 @@ def commands(stack: Settings, tmp_path: Path) -> Iterator[Commands]:
 
 
 @pytest.fixture
+def settings(real: RealStack) -> Iterator[Settings]:
+    """The real stack, with a topic and a PostgreSQL database of the test's own; what fails shows the logs' ends."""
+    yield real.fresh(f"test-{uuid.uuid4().hex[:12]}", on_postgres=True)
+    print(real.last_lines())
+
+
+@pytest.fixture
+def real_commands(settings: Settings, tmp_path: Path) -> Iterator[Commands]:
+    """Commands that use the real stack as the module's ``settings`` say, in a folder of their own."""
+    made = Commands(tmp_path, environment(settings))
+    yield made
+    end_all(made)
+
+
+@pytest.fixture
 def lone_commands(tmp_path: Path) -> Iterator[Commands]:
     """Commands for which nothing runs: each of their addresses is one where nobody listens."""
     nowhere = {

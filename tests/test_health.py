@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
 from kafkajourney import clients, database
-from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import DatabaseAwayError, KafkaJourneyError, RegistryAwayError, SettingsError, StopError
 from kafkajourney.health import ALIVE_FOR, ConsumerHealth, Health, Probe, ask_database
 from kafkajourney.metrics import ProducerMetrics
@@ -19,7 +17,7 @@ from kafkajourney.metrics_server import application
 from kafkajourney.monitoring import Address, monitored_consumer, monitored_producer
 from kafkajourney.observer import Observer
 from kafkajourney.settings import DEFAULTS, Settings
-from tests.conftest import Commands, end_all, wait_for
+from tests.conftest import Commands, wait_for
 from tests.observed import Observed, collected
 from tests.stack import RealStack
 from tests.stack.server import HOST
@@ -242,37 +240,25 @@ def test_statistics_come_where_somebody_listens_as_often_as_the_settings_say(
 # --- the real thing ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def settings(real: RealStack, request: pytest.FixtureRequest) -> Settings:
-    return real.fresh(f"health-{abs(hash(request.node.name))}", on_postgres=True)
-
-
-@pytest.fixture
-def commands(settings: Settings, tmp_path: Path) -> Iterator[Commands]:
-    made = Commands(tmp_path, environment(settings))
-    yield made
-    end_all(made)
-
-
 @pytest.mark.stack
 @pytest.mark.parametrize("part", ["registry", "broker"])
 def test_during_an_outage_a_consumer_is_alive_and_not_ready(
-    real: RealStack, settings: Settings, commands: Commands, part: str
+    real: RealStack, settings: Settings, real_commands: Commands, part: str
 ) -> None:
     server = real.registry if part == "registry" else real.kafka.brokers[0]
-    consumer = Observed(commands, "consumers.journey")
+    consumer = Observed(real_commands, "consumers.journey")
     wait_for(consumer.is_ready)
     server.kill()
     wait_for(lambda: consumer.is_held_up_by(part), 10)
     server.start()
     wait_for(consumer.is_ready, 10)
-    commands.run("producer", "--rate", "0", "--count", "20")
+    real_commands.run("producer", "--rate", "0", "--count", "20")
     wait_for(lambda: consumer.total("stored_events_total") == 20)
 
 
 @pytest.mark.stack
-def test_a_registry_that_hangs_is_away(real: RealStack, settings: Settings, commands: Commands) -> None:
-    consumer = Observed(commands, "consumers.journey")
+def test_a_registry_that_hangs_is_away(real: RealStack, settings: Settings, real_commands: Commands) -> None:
+    consumer = Observed(real_commands, "consumers.journey")
     wait_for(consumer.is_ready)
     real.registry.freeze()
     try:
@@ -283,8 +269,8 @@ def test_a_registry_that_hangs_is_away(real: RealStack, settings: Settings, comm
 
 
 @pytest.mark.stack
-def test_a_consumer_for_which_no_partition_is_left_is_ready(settings: Settings, commands: Commands) -> None:
-    consumers = [Observed(commands, "consumers.journey") for _ in range(4)]
+def test_a_consumer_for_which_no_partition_is_left_is_ready(settings: Settings, real_commands: Commands) -> None:
+    consumers = [Observed(real_commands, "consumers.journey") for _ in range(4)]
     wait_for(lambda: [consumer.is_ready() for consumer in consumers] == [True] * 4)
     wait_for(lambda: sorted(len(consumer.partitions()) for consumer in consumers) == [0, 1, 1, 1])
     wait_for(lambda: [consumer.is_ready() for consumer in consumers] == [True] * 4)

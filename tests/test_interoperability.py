@@ -22,13 +22,12 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from kafkajourney import clients
-from kafkajourney.embedded.stack import environment
 from kafkajourney.registry import Registry
 from kafkajourney.serde import Encoder
 from kafkajourney.settings import TOML_FILE, Settings
 from producer.simulator import simulate
 from schemas.catalogue import SchemaVersion, load
-from tests.conftest import Commands, Running, end_all, missing_part, wait_for
+from tests.conftest import Commands, Running, missing_part, wait_for
 from tests.stack import Missing, RealStack
 from tests.stack.download import java, java_serdes
 from tests.test_pipeline import rows, store_all, verified
@@ -47,13 +46,6 @@ Fields = dict[str, Any]
 def settings(real: RealStack, request: pytest.FixtureRequest) -> Iterator[Settings]:
     yield real.fresh(f"others-{uuid4().hex[:12]}")
     print(real.last_lines())  # shown where the test fails
-
-
-@pytest.fixture
-def real_commands(settings: Settings, tmp_path: Path) -> Iterator[Commands]:
-    made = Commands(tmp_path, environment(settings))
-    yield made
-    end_all(made)
 
 
 def stored(settings: Settings) -> dict[Place, Fields]:

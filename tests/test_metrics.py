@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 from kafkajourney import clients, database
-from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import BrokerAwayError, DatabaseAwayError, DecodeError, FencedError, TransientError
 from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.health import Health, Probe
@@ -26,7 +25,7 @@ from kafkajourney.observer import Batch
 from kafkajourney.settings import Settings
 from producer.publish import Publisher
 from schemas.events import UrlClicked
-from tests.conftest import ROOT, Commands, end_all, wait_for
+from tests.conftest import ROOT, Commands, wait_for
 from tests.observed import Figures, Observed, collected, lag_is_right, stored_progress
 from tests.stack import RealStack
 
@@ -270,26 +269,14 @@ def test_names_and_units_are_those_of_prometheus() -> None:
 # --- the real thing ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def settings(real: RealStack, request: pytest.FixtureRequest) -> Settings:
-    return real.fresh(f"metrics-{abs(hash(request.node.name))}", on_postgres=True)
-
-
-@pytest.fixture
-def commands(settings: Settings, tmp_path: Path) -> Iterator[Commands]:
-    made = Commands(tmp_path, environment(settings))
-    yield made
-    end_all(made)
-
-
 @pytest.mark.stack
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_through_an_outage_of_the_database_each_figure_is_right(
-    real: RealStack, settings: Settings, commands: Commands, how: str
+    real: RealStack, settings: Settings, real_commands: Commands, how: str
 ) -> None:
-    consumer = Observed(commands, "consumers.journey")
+    consumer = Observed(real_commands, "consumers.journey")
     wait_for(consumer.is_ready)
-    commands.run("producer", "--rate", "0", "--count", "200")
+    real_commands.run("producer", "--rate", "0", "--count", "200")
     poison(settings)
     wait_for(lambda: consumer.total("processed_offsets_total") == 201)
     found = consumer.figures
@@ -308,14 +295,14 @@ def test_through_an_outage_of_the_database_each_figure_is_right(
 
     (real.database.kill if how == "stopped" else real.database.freeze)()
     wait_for(lambda: consumer.is_held_up_by("database"), 10)  # though no event comes
-    commands.run("producer", "--rate", "0", "--count", "50")
+    real_commands.run("producer", "--rate", "0", "--count", "50")
     wait_for(lambda: consumer.figures["paused"] == {("0",): 1, ("1",): 1, ("2",): 1})
     for since in consumer.figures["paused_since_timestamp_seconds"].values():
         assert began <= since <= time.time()
     assert consumer.figures["reachable"] == {("database",): 0, ("registry",): 1, ("broker",): 1}
     assert consumer.figures["ready"] == {(): 0}
     assert lag_is_right(settings, progress, [consumer])
-    commands.run("producer", "--rate", "0", "--count", "50")  # nothing is fetched of a paused partition
+    real_commands.run("producer", "--rate", "0", "--count", "50")  # nothing is fetched of a paused partition
     assert lag_is_right(settings, progress, [consumer])
     assert consumer.total("lag_records") == 100
     if how == "stopped":
@@ -333,21 +320,23 @@ def test_through_an_outage_of_the_database_each_figure_is_right(
 
 
 @pytest.mark.stack
-def test_through_a_rebalance_each_partition_is_told_of_by_its_owner(settings: Settings, commands: Commands) -> None:
-    first = Observed(commands, "consumers.journey")
+def test_through_a_rebalance_each_partition_is_told_of_by_its_owner(
+    settings: Settings, real_commands: Commands
+) -> None:
+    first = Observed(real_commands, "consumers.journey")
     wait_for(lambda: first.partitions() == {0, 1, 2})
-    commands.run("producer", "--rate", "0", "--count", "100")
-    second = Observed(commands, "consumers.journey")
+    real_commands.run("producer", "--rate", "0", "--count", "100")
+    second = Observed(real_commands, "consumers.journey")
     wait_for(lambda: second.partitions() and first.partitions() | second.partitions() == {0, 1, 2})
     wait_for(lambda: len(first.partitions()) + len(second.partitions()) == 3)
     assert first.figures["rebalances_total"][("revoked",)] >= 1
-    commands.run("producer", "--rate", "0", "--count", "100")
+    real_commands.run("producer", "--rate", "0", "--count", "100")
     wait_for(lambda: first.total("progress_offset") + second.total("progress_offset") == 200)
     assert lag_is_right(settings, stored_progress(settings), [first, second])
     assert first.total("stored_events_total") + second.total("stored_events_total") == 200
     first.running.process.send_signal(signal.SIGTERM)
     wait_for(lambda: second.partitions() == {0, 1, 2})
-    commands.run("producer", "--rate", "0", "--count", "100")
+    real_commands.run("producer", "--rate", "0", "--count", "100")
     wait_for(lambda: second.total("progress_offset") == 300)
     assert lag_is_right(settings, stored_progress(settings), [second])
     assert second.figures["rebalances_total"][("assigned",)] >= 2
@@ -355,11 +344,11 @@ def test_through_a_rebalance_each_partition_is_told_of_by_its_owner(settings: Se
 
 @pytest.mark.stack
 def test_a_producer_tells_of_its_deliveries_also_while_the_broker_is_away(
-    real: RealStack, settings: Settings, commands: Commands, tmp_path: Path
+    real: RealStack, settings: Settings, real_commands: Commands, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "events"
     os.mkfifo(pipe)
-    producer = Observed(commands, "producer", "--rate", "50", "--input", str(pipe))
+    producer = Observed(real_commands, "producer", "--rate", "50", "--input", str(pipe))
     with pipe.open("w") as lines:  # while it is open the producer goes on
         lines.write(LINE * 600)
         lines.flush()

@@ -7,16 +7,14 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from kafkajourney import database
-from kafkajourney.embedded.stack import environment
 from kafkajourney.settings import Settings
-from tests.conftest import Commands, Running, end_all, missing_part, wait_for
+from tests.conftest import Commands, Running, missing_part, wait_for
 from tests.stack import Missing, RealStack
 from tests.stack.given import GIVEN
 from tests.stack.real import on_given_server
@@ -38,17 +36,11 @@ def real(real: RealStack) -> Iterator[RealStack]:
 
 
 @pytest.fixture
-def settings(real: RealStack, request: pytest.FixtureRequest) -> Settings:
-    return real.fresh(f"outage-{abs(hash(request.node.name))}", on_postgres=True)
-
-
-@pytest.fixture
-def commands(settings: Settings, tmp_path: Path) -> Iterator[Commands]:
+def commands(real_commands: Commands) -> Commands:
+    """Commands whose members may be silent for the poll interval of these tests."""
     toml = f"[kafka]\nmax.poll.interval.ms = {int(POLL_INTERVAL * 1000)}\n"
-    (tmp_path / "kafkajourney.toml").write_text(toml)
-    made = Commands(tmp_path, environment(settings))
-    yield made
-    end_all(made)
+    (real_commands.folder / "kafkajourney.toml").write_text(toml)
+    return real_commands
 
 
 class Watched:

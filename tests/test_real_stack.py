@@ -2,16 +2,14 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from kafkajourney.embedded.stack import environment
 from kafkajourney.registry import Registry
 from kafkajourney.settings import Settings
 from schemas.catalogue import load
 from schemas.register import register, union_subject
-from tests.conftest import Commands, Running, end_all, wait_for
+from tests.conftest import Commands, Running, wait_for
 from tests.stack import RealStack
 from tests.test_pipeline import rows, verified
 
@@ -23,13 +21,6 @@ def settings(real: RealStack, request: pytest.FixtureRequest) -> Iterator[Settin
     """Settings with a topic and a database of the test's own; a test that fails shows the logs' ends."""
     yield real.fresh(request.node.name.removeprefix("test_")[:60])
     print(real.last_lines())
-
-
-@pytest.fixture
-def real_commands(settings: Settings, tmp_path: Path) -> Iterator[Commands]:
-    made = Commands(tmp_path, environment(settings))
-    yield made
-    end_all(made)
 
 
 def start_consumers(commands: Commands) -> list[Running]:

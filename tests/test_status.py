@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +22,10 @@ from rich.console import Console
 from sqlalchemy import text
 
 from kafkajourney import database
-from kafkajourney.embedded.stack import environment
 from kafkajourney.lookout import Look, Member, Problem, Stored
 from kafkajourney.settings import ENVIRONMENT, Settings
 from kafkajourney.status import Group, Partition, Status, screen, status_of
-from tests.conftest import ROOT, Commands, Running, end_all, wait_for
+from tests.conftest import ROOT, Commands, Running, wait_for
 from tests.stack import RealStack
 from tests.test_pipeline import store_all
 
@@ -316,27 +314,22 @@ def test_on_a_terminal_the_screen_is_drawn_in_the_same_place(stack: Settings, co
 
 @pytest.mark.stack
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
-def test_watching_outlasts_the_database(real: RealStack, tmp_path: Path, how: str) -> None:
+def test_watching_outlasts_the_database(real: RealStack, real_commands: Commands, how: str) -> None:
     server = real.database
     away, back = (server.kill, server.start) if how == "stopped" else (server.freeze, server.wake)
-    settings = real.fresh(f"status-{how}", on_postgres=True)
-    commands = Commands(tmp_path, environment(settings))
-    watching = commands.start(*STATUS, "--watch", "--json")
+    watching = real_commands.start(*STATUS, "--watch", "--json")
+    told = lines(watching)
+    assert next(line for line in told if not line["problems"])
+    away()
     try:
-        told = lines(watching)
-        assert next(line for line in told if not line["problems"])
-        away()
-        try:
-            line = next(line for line in told if line["problems"])
-            assert parts(line) == ["database"]
-            assert how == "stopped" or "has not answered for 5 s" in line["problems"][0]["text"]
-            assert each(group(line, "journey"), "end_offset") == [0, 0, 0]
-        finally:
-            back()
-        assert group(next(line for line in told if not line["problems"]), "journey")["lag_records"] == 0
-        interrupt(watching)
+        line = next(line for line in told if line["problems"])
+        assert parts(line) == ["database"]
+        assert how == "stopped" or "has not answered for 5 s" in line["problems"][0]["text"]
+        assert each(group(line, "journey"), "end_offset") == [0, 0, 0]
     finally:
-        end_all(commands)
+        back()
+    assert group(next(line for line in told if not line["problems"]), "journey")["lag_records"] == 0
+    interrupt(watching)
 
 
 # --- what is not seen on a stack ----------------------------------------------------------------------------------
