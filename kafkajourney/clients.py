@@ -28,6 +28,7 @@ from confluent_kafka.admin._metadata import TopicMetadata
 from kafkajourney.errors import BrokerAwayError, SettingsError, StopError
 from kafkajourney.logs import Seldom
 from kafkajourney.settings import TOML_FILE, Settings
+from kafkajourney.tls import certificate_complaint
 
 C = TypeVar("C")
 
@@ -36,6 +37,9 @@ DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
 APIVERSION = "state APIVERSION_QUERY"
 """In librdkafka's reason where a broker closed the connection at the first word: it expects another protocol."""
+
+CLIENT_CERTIFICATE = ("ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location")
+"""Properties, one of which a client has that shows a certificate of its own."""
 
 PROBE_TIMEOUT = 3.0
 """Seconds to find out why no broker can be reached."""
@@ -246,16 +250,22 @@ def _why_unreachable(settings: Settings, error: KafkaError) -> str:
             "sasl.password in [kafka]."
         )
     if code == KafkaError._SSL or "SSL" in reason:
-        return (
-            f"There is no TLS connection to the broker at {at}: {_without_advice(reason)}. Correct ssl.ca.location, "
-            "ssl.certificate.location or security.protocol in [kafka]."
-        )
+        return _why_no_tls(at, _without_advice(reason), settings)
     if APIVERSION in reason:
         return f"The broker at {at} closes the connection at once ({reason}). Correct security.protocol in [kafka]."
     return (
         f"No Kafka broker answers at {at} ({reason}). Start one (kafkajourney up, or docker compose up -d), or set "
         "KAFKAJOURNEY_BOOTSTRAP_SERVERS."
     )
+
+
+def _why_no_tls(at: str, reason: str, settings: Settings) -> str:
+    no_connection = f"There is no TLS connection to the broker at {at}"
+    has_certificate = any(name in settings.kafka for name in CLIENT_CERTIFICATE)
+    if complaint := certificate_complaint(reason, has_certificate=has_certificate):
+        return f"{no_connection}: {complaint} ({reason}). Set ssl.certificate.location and ssl.key.location in [kafka]."
+    properties = "ssl.ca.location, ssl.certificate.location or security.protocol"
+    return f"{no_connection}: {reason}. Correct {properties} in [kafka]."
 
 
 def _cause(settings: Settings) -> tuple[int, str] | None:

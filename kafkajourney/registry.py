@@ -9,6 +9,7 @@ from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistr
 
 from kafkajourney.errors import RegistryAwayError, SettingsError, StopError, TransientError
 from kafkajourney.settings import TOML_FILE, Settings
+from kafkajourney.tls import certificate_complaint
 
 R = TypeVar("R")
 
@@ -35,6 +36,7 @@ class Registry:
 
     def __init__(self, settings: Settings, *, max_retries: int = 1) -> None:
         self._address = settings.safe_schema_registry_url
+        self._has_certificate = "ssl.certificate.location" in settings.schema_registry
         timeout = settings.schema_registry.get("timeout", 10)
         if not isinstance(timeout, int | float):
             raise SettingsError(f"{TOML_FILE}: [schema_registry] timeout = {timeout!r} has to be a number of seconds.")
@@ -99,10 +101,7 @@ class Registry:
             return call()
         except httpx2.TransportError as error:
             if "certificate" in str(error).lower() or "[SSL" in str(error):
-                raise StopError(
-                    f"There is no TLS connection to the schema registry at {self._address}: {error}. Correct "
-                    f"ssl.ca.location or ssl.certificate.location in the [schema_registry] table of {TOML_FILE}."
-                ) from error
+                raise StopError(self._why_no_tls(str(error))) from error
             raise RegistryAwayError(
                 f"No schema registry answers at {self._address} ({error or type(error).__name__}). Start one "
                 "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_SCHEMA_REGISTRY_URL."
@@ -115,6 +114,15 @@ class Registry:
             ) from error
         except ValueError as error:  # a page that is no JSON: some other web server
             raise StopError(f"What answers at {self._address} is no schema registry ({error}).") from error
+
+    def _why_no_tls(self, reason: str) -> str:
+        no_connection = f"There is no TLS connection to the schema registry at {self._address}"
+        table = f"in the [schema_registry] table of {TOML_FILE}"
+        if complaint := certificate_complaint(reason, has_certificate=self._has_certificate):
+            return (
+                f"{no_connection}: {complaint} ({reason}). Set ssl.certificate.location and ssl.key.location {table}."
+            )
+        return f"{no_connection}: {reason}. Correct ssl.ca.location or ssl.certificate.location {table}."
 
     def _sorted(self, error: SchemaRegistryError) -> StopError | TransientError:
         status, text = (

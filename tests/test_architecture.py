@@ -22,7 +22,8 @@ LAYERS = {
         schemas.examples schemas.diff schemas.scaffold schemas.checks schemas.checks.finding schemas.checks.files
         schemas.checks.rules schemas.checks.evolution schemas.checks.examples schemas.checks.classes
         kafkajourney.events kafkajourney.observer kafkajourney.backoff kafkajourney.background
-        kafkajourney.broker_errors producer.simulator producer.ndjson consumers.journey.rows consumers.analytic.rows
+        kafkajourney.broker_errors kafkajourney.tls
+        producer.simulator producer.ndjson consumers.journey.rows consumers.analytic.rows
         kafkajourney.embedded.registry_store""",
     "the loop": "kafkajourney.loop",
     "adapters": """

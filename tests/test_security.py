@@ -272,10 +272,15 @@ def with_strange_authority(properties: Properties, secured: Secured) -> Properti
 NO_PASSAGE = "refuses the credentials"
 NO_TLS = "no TLS connection"
 PLAIN_TO_TLS = "security.protocol"
+WANTS_CERTIFICATE = "wants a client certificate, and none is set"
 
 BROKER_CASES: dict[str, tuple[str, Callable[[Secured], Properties], tuple[str, ...]]] = {
-    "no certificate": (TLS, without_certificate, (NO_TLS, "bad certificate", "ssl.certificate.location")),
-    "a certificate of another authority": (TLS, with_strange_certificate, (NO_TLS, "ssl.certificate.location")),
+    "no certificate": (TLS, without_certificate, (NO_TLS, WANTS_CERTIFICATE, "ssl.certificate.location")),
+    "a certificate of another authority": (
+        TLS,
+        with_strange_certificate,
+        (NO_TLS, "does not accept the client certificate", "ssl.certificate.location"),
+    ),
     "an unknown authority of the server": (
         TLS,
         lambda secured: with_strange_authority(secured.mutual_tls, secured),
@@ -390,6 +395,55 @@ def test_plain_text_to_the_registry_s_tls_port_is_no_answer(
     replace(registry_place(secured), schema_registry_url=url).write(tmp_path)
     for sentence in complaints(bare_commands, 1):
         assert f"No schema registry answers at {url}" in sentence
+
+
+# --- servers that want a certificate say so in different words ------------------------------------------------------
+
+
+@contextmanager
+def demanding_server(secured: Secured, version: ssl.TLSVersion) -> Iterator[str]:
+    """Run a server that wants a client's certificate by this version of TLS, and says nothing more; yield its address.
+
+    OpenSSL's alert is certificate_required by TLS 1.3 (as Java's from 17.0.21 on), handshake_failure by TLS 1.2.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(secured.folder / "server.pem")
+    context.load_verify_locations(secured.authority.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = context.maximum_version = version
+    server = make_server(HOST, 0, Guard(), threaded=True, request_handler=QuietHandler, ssl_context=context)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"{HOST}:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the handshakes that fail
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "it wants a client certificate, and none is set"),
+        (ssl.TLSVersion.TLSv1_2, "it may want a client certificate, and none is set"),
+    ],
+)
+def test_the_missing_certificate_is_named_whatever_the_server_calls_it(
+    secured: Secured, bare_commands: Commands, tmp_path: Path, version: ssl.TLSVersion, words: str
+) -> None:
+    with demanding_server(secured, version) as address:
+        place = secured.place(TLS, without_certificate(secured))
+        replace(place, bootstrap_servers=address, schema_registry_url=f"https://{address}").write(tmp_path)
+        output = bare_commands.run(*DOCTOR, code=1)
+        broker, registry = (line for line in output.splitlines() if line.startswith("✗"))
+        assert "broker" in broker
+        assert "registry" in registry
+        for sentence in (broker, registry):
+            assert NO_TLS in sentence
+            assert words in sentence
+            assert "ssl.certificate.location" in sentence
 
 
 def registry_place(secured: Secured) -> Place:

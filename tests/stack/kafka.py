@@ -152,7 +152,14 @@ def _format(node: Broker, cluster_id: str, properties: Mapping[str, str]) -> Non
     node.folder.mkdir(parents=True)
     lines = [f"{name}={value}\n" for name, value in properties.items()]
     node.properties_file.write_text("".join(lines), encoding="utf-8")
-    command = [*_java(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(node.properties_file)]
+    command = [
+        *_java(),
+        "kafka.tools.StorageTool",
+        "format",
+        f"--cluster-id={cluster_id}",
+        "-c",
+        str(node.properties_file),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StopError(f"{node.name} cannot be formatted: {done.stdout}{done.stderr}")
