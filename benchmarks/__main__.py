@@ -9,9 +9,10 @@ import click
 from benchmarks import drain, latency, observed, produce, report, results, scale
 from benchmarks.bench import Bench, tell
 from benchmarks.peers import measure as peers
-from kafkajourney.command import common_options, main
-from kafkajourney.embedded.state import STATE_FOLDER
+from kafkajourney.command.options import common_options
+from kafkajourney.command.running import main
 from kafkajourney.errors import StopError
+from kafkajourney.state import STATE_FOLDER
 from tests.stack import Missing, real_stack
 
 RESULTS = Path("docs/reports/performance.json")

@@ -12,9 +12,9 @@ import psycopg
 
 from benchmarks.measure import run
 from benchmarks.watch import reader
-from kafkajourney import clients
 from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import StopError
+from kafkajourney.kafka import reading
 from kafkajourney.settings import Settings
 from tests.stack import RealStack
 from tests.stack.real import prepare
@@ -48,7 +48,7 @@ class Bench:
             prepare(settings)
             tell(f"producing a backlog of {events} events")
             run(["producer", "--rate", "0", "--count", str(events), *SIMULATED], environment(settings))
-            ends = clients.end_offsets(settings)
+            ends = reading.end_offsets(settings)
             if sum(ends.values()) != events:
                 raise StopError(f"{settings.topic} has {sum(ends.values())} events in place of {events}.")
             self._backlogs[events] = Backlog(settings.topic, events, ends)

@@ -11,16 +11,19 @@ from pathlib import Path
 import click
 
 from benchmarks.measure import run
-from kafkajourney import database
-from kafkajourney.command import common_options, main
-from kafkajourney.demo import GROUPS as CONSUMERS
+from consumers import GROUPS
+from kafkajourney.command.options import common_options
+from kafkajourney.command.running import main
+from kafkajourney.control.demo import instances
+from kafkajourney.database import engines
+from kafkajourney.database.store import Store
 from kafkajourney.embedded.stack import environment
-from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.errors import StopError
-from kafkajourney.store import Store
+from kafkajourney.state import STATE_FOLDER
 from tests.chaos.fleet import Fleet, Member
 from tests.stack import Missing, RealStack, real_stack
 
+CONSUMERS = instances({group.name: group for group in GROUPS})
 DEADLINE = 1800.0
 
 
@@ -58,7 +61,7 @@ def _run(stack: RealStack, events: int) -> None:
 def _wait_until_stored(stack: RealStack, events: int) -> None:
     """Wait until both groups have stored so many events."""
     deadline = time.monotonic() + DEADLINE
-    with database.disposed(database.engine(stack.settings)) as engine:
+    with engines.disposed(engines.engine(stack.settings)) as engine:
         stores = [Store(engine, stack.settings, group, lambda *_: None) for group in CONSUMERS]
         while min(sum(store.progress().values()) for store in stores) < events:
             if time.monotonic() > deadline:

@@ -17,9 +17,9 @@ from benchmarks.bench import SIMULATED, Bench, tell
 from benchmarks.measure import Process, python
 from benchmarks.stats import percentile
 from benchmarks.watch import Query, reader
-from kafkajourney import clients
 from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import StopError
+from kafkajourney.kafka import clients, reading
 from kafkajourney.settings import TOML_FILE, Settings
 from tests.stack.real import PARTITIONS, prepare
 
@@ -130,8 +130,8 @@ def _timestamps(settings: Settings) -> dict[Place, float]:
     try:
         return {
             (partition, message.offset()): message.timestamp()[1] / 1000
-            for partition, end in clients.end_offsets(settings).items()
-            for message in clients.records(consumer, settings.topic, partition, 0, end)
+            for partition, end in reading.end_offsets(settings).items()
+            for message in reading.records(consumer, settings.topic, partition, 0, end)
         }
     finally:
         consumer.close()

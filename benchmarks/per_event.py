@@ -16,7 +16,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from sqlalchemy import create_engine, insert
 
 from benchmarks.bare import COMMON
-from kafkajourney.tables import journey_events
+from consumers.journey.table import journey_events
 
 
 def run(topic: str, events: int, url: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from benchmarks.bench import SIMULATED, Bench, tell
 from benchmarks.measure import Run, run
-from kafkajourney import clients
 from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import StopError
+from kafkajourney.kafka import reading
 from tests.stack.real import prepare
 
 TOPIC = "produced"
@@ -32,7 +32,7 @@ def measure(bench: Bench) -> list[dict[str, Any]]:
             runs[name].append(run(command(bench.events), environment(settings)))
             tell(f"produce {name}: {runs[name][-1]}")
             produced += bench.events + 1
-            if (found := sum(clients.end_offsets(settings).values())) != produced:
+            if (found := sum(reading.end_offsets(settings).values())) != produced:
                 raise StopError(f"{TOPIC} has {found} events in place of {produced}.")
     return [
         {"contender": name, "events": bench.events, "start_seconds": starts[name]}

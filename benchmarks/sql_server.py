@@ -13,26 +13,28 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 from sqlalchemy import Connection, Engine, delete, insert, text
 from sqlalchemy.exc import DBAPIError
 
-from consumers.journey.rows import Row, row
-from kafkajourney import database
-from kafkajourney.command import common_options, main, settings_options
-from kafkajourney.dialects import insert_events
+from consumers.journey import JOURNEY
+from consumers.journey.table import journey_events
+from kafkajourney.command.options import common_options, settings_options
+from kafkajourney.command.running import main
+from kafkajourney.database import engines
+from kafkajourney.database.dialects import mssql
+from kafkajourney.database.writing import placed
 from kafkajourney.events import Decoded, Record, as_text
 from kafkajourney.settings import Settings
-from kafkajourney.tables import journey_events
 from producer.simulator import simulate, utc_now
 
 TOPIC = "benchmark-of-the-write-path"
 BATCH = 2000
 BASELINE = "executemany"
 
-_NAMES = [column.name for column in journey_events.columns]
+_NAMES = [column.name for column in JOURNEY.columns]
 _QUOTED = ", ".join(f"[{name}]" for name in _NAMES)
 _PLAIN = f"INSERT INTO journey_events ({_QUOTED}) VALUES ({', '.join('?' * len(_NAMES))})"
 _TYPES = {
@@ -48,40 +50,46 @@ _TYPES = {
     "stored_at": "DATETIME2(3)",
     "payload": "NVARCHAR(MAX)",
 }
-_FIELDS = ", ".join(f"[{name}] {kind}" for name, kind in _TYPES.items())
+_FIELDS = ", ".join(f"[{name}] {_TYPES[name]}" for name in _NAMES)
 _FROM_OBJECTS = f"INSERT INTO journey_events ({_QUOTED}) SELECT {_QUOTED} FROM OPENJSON(?) WITH ({_FIELDS} AS JSON)"
 
+Row = tuple[Any, ...]
 Write = Callable[[Connection, Sequence[Row]], None]
 
 
 def executemany(connection: Connection, rows: Sequence[Row]) -> None:
     """The driver's own loop: a statement for each row."""
-    connection.exec_driver_sql(_PLAIN, [tuple(values) for values in rows])
+    connection.exec_driver_sql(_PLAIN, list(rows))
 
 
 def sqlalchemy_insert(connection: Connection, rows: Sequence[Row]) -> None:
     """SQLAlchemy's ``insert`` with a list."""
-    connection.execute(insert(journey_events), [values._asdict() for values in rows])
+    connection.execute(insert(journey_events), [dict(zip(_NAMES, values, strict=True)) for values in rows])
 
 
 def fast_executemany(connection: Connection, rows: Sequence[Row]) -> None:
     """Parameter arrays of pyodbc. With FreeTDS they crash the process."""
     with closing(connection.connection.cursor()) as cursor:
         cursor.fast_executemany = True  # type: ignore[attr-defined]
-        cursor.executemany(_PLAIN, [tuple(values) for values in rows])
+        cursor.executemany(_PLAIN, list(rows))
 
 
 def table_valued_parameter(connection: Connection, rows: Sequence[Row]) -> None:
     """A parameter that is a table, for a procedure and a type that have to be there."""
-    table = ["benchmark_rows", "dbo", *(tuple(values) for values in rows)]
+    table = ["benchmark_rows", "dbo", *rows]
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute("EXEC benchmark_insert ?", (table,))
 
 
 def json_objects(connection: Connection, rows: Sequence[Row]) -> None:
     """One JSON parameter too, of objects in place of arrays: the names stand in it for every row."""
-    texts = [values._asdict() | {"payload": json.loads(values.payload)} for values in rows]
+    texts = [dict(zip(_NAMES, (*values[:-1], json.loads(values[-1])), strict=True)) for values in rows]
     connection.exec_driver_sql(_FROM_OBJECTS, (json.dumps(texts, default=datetime.isoformat),))
+
+
+def json_arrays(connection: Connection, rows: Sequence[Row]) -> None:
+    """What the consumers do."""
+    mssql.insert(connection, JOURNEY, rows)
 
 
 WAYS: dict[str, Write] = {
@@ -90,7 +98,7 @@ WAYS: dict[str, Write] = {
     "fast_executemany": fast_executemany,
     "table-valued parameter": table_valued_parameter,
     "JSON objects": json_objects,
-    "insert_events (JSON arrays)": insert_events,
+    "JSON arrays": json_arrays,
 }
 MICROSOFTS = ("fast_executemany", "table-valued parameter")
 
@@ -110,7 +118,7 @@ def events(number: int) -> list[Row]:
     simulated = islice(simulate(1000, seed=7), number)
     stored_at = as_text(utc_now())
     decoded = (Decoded(type(event).__name__, event, {}) for event in simulated)
-    return [row(Record(TOPIC, offset % 3, offset, event), stored_at) for offset, event in enumerate(decoded)]
+    return placed(JOURNEY, [Record(TOPIC, n % 3, n, event) for n, event in enumerate(decoded)], stored_at)
 
 
 def timed(engine: Engine, write: Write, rows: Sequence[Row]) -> float:
@@ -153,7 +161,7 @@ def drop_type(engine: Engine) -> None:
 
 def compared(settings: Settings, rows: Sequence[Row], rounds: int) -> Iterator[Result]:
     """Yield the results of all ways through one driver; rounds take turns, so that a slow moment meets all."""
-    with database.disposed(database.engine(settings)) as engine, database.reached(settings):
+    with engines.disposed(engines.engine(settings)) as engine, engines.reached(settings):
         driver = str(engine.url.query.get("driver", engine.url.drivername))
         is_free = "FreeTDS" in driver or "tdsodbc" in driver
         ways = {name: write for name, write in WAYS.items() if not (is_free and name in MICROSOFTS)}

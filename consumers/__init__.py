@@ -1,1 +1,7 @@
-"""The two consumer groups: ``journey`` stores every event, ``analytic`` counts VideoPlayed per user."""
+"""The consumer groups: ``journey`` stores every event, ``analytic`` counts VideoPlayed per user."""
+
+from consumers.analytic import ANALYTIC
+from consumers.journey import JOURNEY
+
+GROUPS = (JOURNEY, ANALYTIC)
+"""All of them, in the order in which commands show them."""

@@ -1,5 +1,5 @@
 """``python -m kafkajourney``: the same as the command ``kafkajourney``."""
 
-from kafkajourney.cli import main
+from kafkajourney.control.cli import main
 
 main()

@@ -7,7 +7,16 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from schemas.catalogue import COMMON_FIELDS
+COMMON_TYPES: Mapping[str, Any] = {
+    "event_id": {"type": "string", "logicalType": "uuid"},
+    "user_id": "string",
+    "session_id": "string",
+    "page_url": "string",
+    "occurred_at": {"type": "long", "logicalType": "timestamp-millis"},
+}
+"""Every event type starts with these fields, in this order, without defaults; the values are Avro types."""
+
+COMMON_FIELDS = tuple(COMMON_TYPES)
 
 
 class Event(Protocol):

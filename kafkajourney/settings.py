@@ -17,8 +17,8 @@ from dotenv import dotenv_values
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from kafkajourney.embedded.state import EMBEDDED, STATE_FOLDER, running_stack
 from kafkajourney.errors import SettingsError
+from kafkajourney.state import EMBEDDED, STATE_FOLDER, running_stack
 
 DEFAULTS = {
     "bootstrap_servers": "localhost:9092",
@@ -33,6 +33,7 @@ ENVIRONMENT = {name: f"KAFKAJOURNEY_{name.upper()}" for name in DEFAULTS}
 """The environment variable of each setting."""
 
 TOML_FILE = "kafkajourney.toml"
+"""The file of the settings; a table ``[application]`` in it makes its folder an application."""
 
 DIALECTS = ("mssql", "postgresql", "sqlite")
 
@@ -59,7 +60,7 @@ ALIASES = {
 
 OWN_PROPERTIES = {
     "bootstrap.servers": "set it as bootstrap_servers (KAFKAJOURNEY_BOOTSTRAP_SERVERS) instead",
-    "group.id": "the groups are named journey and analytic",
+    "group.id": "a group's name is the application's (consumers/__init__.py)",
     "transactional.id": "the producer uses no transactions",
     "delivery.report.only.error": "the producer sets it itself",
 }
@@ -137,12 +138,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}. Correct it, or remove it.") from None
-    known = [*DEFAULTS, "kafka", "schema_registry"]
+    known = [*DEFAULTS, "kafka", "schema_registry", "application"]
     if unknown := sorted(set(content) - set(known)):
         raise SettingsError(f"{path}: unknown {', '.join(unknown)}. Known are: {', '.join(known)}.")
     if wrong := [name for name in DEFAULTS if not isinstance(content.get(name, ""), str)]:
         raise SettingsError(f"{path}: {wrong[0]} has to be text in quotes; several brokers have commas between them.")
-    for table in ("kafka", "schema_registry"):
+    for table in ("kafka", "schema_registry", "application"):
         if not isinstance(content.get(table, {}), dict):
             raise SettingsError(f"{path}: {table} has to be a table: [{table}], then one property a line.")
     return content

@@ -12,11 +12,13 @@ from typing import NoReturn
 import pytest
 
 from kafkajourney.embedded.stack import embedded_stack, environment
-from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.settings import ENVIRONMENT, Settings
+from kafkajourney.state import STATE_FOLDER
 from tests.stack import Missing, RealStack, real_stack
 
 ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "schemas"
+"""The event types' files."""
 COMMAND_DEADLINE = 60.0
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import fastavro
 
+from kafkajourney.avro.catalogue import load
 from producer.simulator import simulate
-from schemas.catalogue import load
 
 Header = tuple[str, bytes | None]
 

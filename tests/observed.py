@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from kafkajourney import clients, database
+from kafkajourney.database import engines
+from kafkajourney.kafka import reading
 from kafkajourney.settings import Settings
 from tests.conftest import Commands
 from tests.stack.server import HOST, free_port
@@ -76,12 +77,12 @@ class Observed(Watched):
 def lag_is_right(settings: Settings, progress: Mapping[int, int], members: Iterable[Observed]) -> bool:
     """Whether the lag of each partition is, to within one, its end by the broker less its progress."""
     told = {int(p): lag for member in members for (p,), lag in member.figures["lag_records"].items()}
-    ends = clients.end_offsets(settings)
+    ends = reading.end_offsets(settings)
     return told.keys() == ends.keys() and all(abs(told[p] - (ends[p] - progress[p])) <= 1 for p in ends)
 
 
 def stored_progress(settings: Settings, group: str = "journey") -> dict[int, int]:
     """Return how far the group is, by the database."""
     query = text('SELECT "partition", next_offset FROM consumer_progress WHERE consumer_group = :own')
-    with database.disposed(database.engine(settings)) as engine, engine.connect() as connection:
+    with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
         return {row[0]: row[1] for row in connection.execute(query, {"own": group})}

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from schemas.catalogue import FOLDER, load
-from schemas.check import check
-from schemas.generate import render
+from kafkajourney.avro.catalogue import load
+from kafkajourney.schemas.check import check
+from kafkajourney.schemas.generate import render
+from tests.conftest import FOLDER
 
 Json = dict[str, Any]
 VIDEO = Path("schemas/video_played")

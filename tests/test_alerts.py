@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from consumers.groups import GROUPS
+from consumers import GROUPS
 from tests.conftest import ROOT, missing_part
 from tests.stack import Missing
 from tests.test_compose import APPLICATION, SERVICES

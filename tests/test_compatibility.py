@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from schemas.catalogue import load
-from schemas.compatibility import Level, SchemaInvalidError, check, findings, parse
+from kafkajourney.avro.catalogue import load
+from kafkajourney.avro.compatibility import Level, SchemaInvalidError, check, findings, parse
 
 
 def record(*fields: Any, name: str = "R", **rest: Any) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from dotenv import dotenv_values
 from prometheus_client import CollectorRegistry
 from werkzeug.serving import make_server
 
-from kafkajourney.health import ALIVE_FOR, Health
-from kafkajourney.metrics_server import application
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT
+from kafkajourney.watching.health import ALIVE_FOR, Health
+from kafkajourney.watching.server import application
 
 ROOT = Path(__file__).parent.parent
 COMPOSE_FILE = ROOT / "docker-compose.yml"

@@ -12,11 +12,11 @@ from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema
 from sqlalchemy import text
 
-from kafkajourney import database
-from kafkajourney.registry import Registry
-from kafkajourney.serde import HEADER
+from kafkajourney.avro.catalogue import load
+from kafkajourney.database import engines
+from kafkajourney.registry.client import Registry
+from kafkajourney.registry.wire import HEADER
 from kafkajourney.settings import Settings
-from schemas.catalogue import load
 from tests.conftest import Commands
 from tests.test_pipeline import rows, store_all
 
@@ -112,7 +112,7 @@ def test_a_dead_letter_is_shown_with_its_bytes_headers_and_reason(stack: Setting
 def test_verify_finds_a_dead_letter_whose_bytes_are_lost(stack: Settings, commands: Commands) -> None:
     commands.run("producer", "--rate", "0", "--count", "5")
     store_all(commands)
-    with database.engine(stack).begin() as connection:
+    with engines.engine(stack).begin() as connection:
         place = connection.execute(text('SELECT "partition", "offset" FROM journey_events LIMIT 1')).one()
         values = {"p": place[0], "o": place[1]}
         connection.execute(text('DELETE FROM journey_events WHERE "partition" = :p AND "offset" = :o'), values)

@@ -20,9 +20,10 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from kafkajourney.embedded.registry import MEDIA_TYPE, RegistryServer
+from kafkajourney.avro.catalogue import EVENT_COMPATIBILITY, UNION_COMPATIBILITY, load
+from kafkajourney.embedded.registry import RegistryServer
+from kafkajourney.embedded.registry_app import MEDIA_TYPE
 from kafkajourney.errors import StopError
-from schemas.catalogue import EVENT_COMPATIBILITY, UNION_COMPATIBILITY, load
 
 pytestmark = pytest.mark.stack  # the registry over HTTP
 

@@ -9,14 +9,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
-from kafkajourney import clients, database
+from kafkajourney.database import engines
 from kafkajourney.errors import DatabaseAwayError, KafkaJourneyError, RegistryAwayError, SettingsError, StopError
-from kafkajourney.health import ALIVE_FOR, ConsumerHealth, Health, Probe, ask_database
-from kafkajourney.metrics import ProducerMetrics
-from kafkajourney.metrics_server import application
-from kafkajourney.monitoring import Address, monitored_consumer, monitored_producer
-from kafkajourney.observer import Observer
+from kafkajourney.kafka import clients
 from kafkajourney.settings import DEFAULTS, Settings
+from kafkajourney.watching.health import ALIVE_FOR, ConsumerHealth, Health, Probe, ask_database
+from kafkajourney.watching.monitoring import Address, monitored_consumer, monitored_producer
+from kafkajourney.watching.observer import Observer
+from kafkajourney.watching.producer_metrics import ProducerMetrics
+from kafkajourney.watching.server import application
 from tests.conftest import Commands, wait_for
 from tests.observed import Observed, collected
 from tests.stack import RealStack
@@ -130,7 +131,7 @@ def test_a_part_that_answers_late_is_there() -> None:
 
 
 def test_a_probe_asks_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafkajourney.health.ASK_EVERY", 0)
+    monkeypatch.setattr("kafkajourney.watching.health.ASK_EVERY", 0)
     stop, asked = threading.Event(), 0
 
     def ask() -> None:
@@ -146,7 +147,7 @@ def test_a_probe_asks_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_database_is_asked_for_what_the_consumers_need(tmp_path: Path) -> None:
     settings = Settings("127.0.0.1:1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/some.db", "t")
     with (
-        database.disposed(database.engine(settings)) as engine,
+        engines.disposed(engines.engine(settings)) as engine,
         pytest.raises(KafkaJourneyError, match="no such table"),
     ):
         ask_database(engine, settings)

@@ -21,12 +21,12 @@ from confluent_kafka.schema_registry import topic_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from kafkajourney import clients
-from kafkajourney.registry import Registry
-from kafkajourney.serde import Encoder
+from kafkajourney.avro.catalogue import SchemaVersion, load
+from kafkajourney.kafka import clients, reading
+from kafkajourney.registry.client import Registry
+from kafkajourney.registry.encoder import Encoder
 from kafkajourney.settings import TOML_FILE, Settings
 from producer.simulator import simulate
-from schemas.catalogue import SchemaVersion, load
 from tests.conftest import Commands, Running, missing_part, wait_for
 from tests.stack import Missing, RealStack
 from tests.stack.download import java, java_serdes
@@ -129,8 +129,8 @@ def all_records(settings: Settings) -> list[Message]:
     try:
         return [
             message
-            for partition, end in clients.end_offsets(settings).items()
-            for message in clients.records(reader, settings.topic, partition, 0, end)
+            for partition, end in reading.end_offsets(settings).items()
+            for message in reading.records(reader, settings.topic, partition, 0, end)
         ]
     finally:
         reader.close()
@@ -349,7 +349,7 @@ def leave(member: Running) -> None:
 
 def require_progress(settings: Settings) -> None:
     """Wait until what is on the topic now is stored."""
-    ends = clients.end_offsets(settings)
+    ends = reading.end_offsets(settings)
     query = "SELECT \"partition\", next_offset FROM consumer_progress WHERE consumer_group = 'journey'"
     wait_for(lambda: all(dict(rows(settings, query)).get(p, 0) >= end for p, end in ends.items()))
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from kafkajourney import logs
+from kafkajourney.command import logs
+from kafkajourney.command.logs import JsonFormatter, Sparing, TextFormatter, event, without_credentials
 from kafkajourney.embedded.stack import embedded_stack, environment
-from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.errors import (
     BrokerAwayError,
     DatabaseAwayError,
@@ -30,10 +30,10 @@ from kafkajourney.errors import (
     without_values,
 )
 from kafkajourney.events import Decoded, Move, Record
-from kafkajourney.logs import JsonFormatter, Sparing, TextFormatter, event, without_credentials
-from kafkajourney.loop_log import LoopLog, Reminders
-from kafkajourney.observer import Batch
 from kafkajourney.settings import ENVIRONMENT, Settings
+from kafkajourney.state import STATE_FOLDER
+from kafkajourney.watching.loop_log import LoopLog, Reminders
+from kafkajourney.watching.observer import Batch
 from tests.conftest import COMMAND_DEADLINE, Commands, end_all, wait_for
 from tests.test_loop import Message
 from tests.test_outages import Watched

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from kafkajourney.consuming.loop import ConsumeLoop, Options
 from kafkajourney.errors import (
     DecodeError,
     FencedError,
@@ -17,9 +18,8 @@ from kafkajourney.errors import (
     TransientError,
 )
 from kafkajourney.events import Decoded, Move, Record
-from kafkajourney.loop import ConsumeLoop, Options
-from kafkajourney.loop_log import LoopLog
-from kafkajourney.observer import Batch
+from kafkajourney.watching.loop_log import LoopLog
+from kafkajourney.watching.observer import Batch
 from tests.conftest import wait_for
 
 TOPIC = "t"

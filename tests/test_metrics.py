@@ -16,14 +16,16 @@ from confluent_kafka import Producer
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
-from kafkajourney import clients, database
+from kafkajourney.database import engines
 from kafkajourney.errors import BrokerAwayError, DatabaseAwayError, DecodeError, FencedError, TransientError
 from kafkajourney.events import Decoded, Move, Record
-from kafkajourney.health import Health, Probe
-from kafkajourney.metrics import LATENCIES, ConsumerMetrics, ProducerMetrics, by_type, oldest
-from kafkajourney.observer import Batch
+from kafkajourney.kafka import clients, reading
+from kafkajourney.producing.publish import Publisher
 from kafkajourney.settings import Settings
-from producer.publish import Publisher
+from kafkajourney.watching.consumer_metrics import ConsumerMetrics, by_type, oldest
+from kafkajourney.watching.health import Health, Probe
+from kafkajourney.watching.observer import Batch
+from kafkajourney.watching.producer_metrics import LATENCIES, ProducerMetrics
 from schemas.events import UrlClicked
 from tests.conftest import ROOT, Commands, wait_for
 from tests.observed import Figures, Observed, collected, lag_is_right, stored_progress
@@ -393,15 +395,15 @@ def poison(settings: Settings) -> None:
 
 def stored_by_type(settings: Settings) -> dict[tuple[str, ...], float]:
     query = text("SELECT event_type, COUNT(*) FROM journey_events GROUP BY event_type")
-    with database.disposed(database.engine(settings)) as engine, engine.connect() as connection:
+    with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
         return {(row[0],): row[1] for row in connection.execute(query)}
 
 
 def value_bytes(settings: Settings) -> int:
     """Return how many bytes the values on the topic have."""
     reader = clients.reader(settings)
-    ends = clients.end_offsets(settings)
-    sizes = (len(m.value()) for p, end in ends.items() for m in clients.records(reader, settings.topic, p, 0, end))
+    ends = reading.end_offsets(settings)
+    sizes = (len(m.value()) for p, end in ends.items() for m in reading.records(reader, settings.topic, p, 0, end))
     total = sum(sizes)
     reader.close()
     return total

@@ -15,11 +15,11 @@ from sqlalchemy import Engine, Table, inspect, text
 from sqlalchemy.dialects import mssql
 from sqlalchemy.schema import CreateTable
 
-from kafkajourney import database
+from kafkajourney.database import engines, revisions
+from kafkajourney.database.command import migrations
+from kafkajourney.database.tables import metadata
 from kafkajourney.errors import StopError
 from kafkajourney.settings import Settings
-from kafkajourney.tables import metadata
-from migrations.__main__ import migrations
 
 TABLES = list(metadata.sorted_tables)
 HEAD = "0001"
@@ -79,7 +79,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
-    made = database.engine(settings)
+    made = engines.engine(settings)
     yield made
     made.dispose()
 
@@ -100,7 +100,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings) -> 
 
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
-    database.migrate(settings, lambda config: alembic.upgrade(config, revision))
+    revisions.migrate(settings, lambda config: alembic.upgrade(config, revision))
 
 
 def mssql_columns(sql: str) -> dict[str, dict[str, str]]:
@@ -127,25 +127,25 @@ def compiled(table: Table) -> str:
 def test_upgrading_makes_exactly_the_tables_of_the_metadata(settings: Settings, engine: Engine) -> None:
     upgrade(settings)
     assert set(inspect(engine).get_table_names()) == {*metadata.tables, "alembic_version"}
-    assert database.current_revision(engine) == HEAD
+    assert revisions.current_revision(engine) == HEAD
 
 
 def test_downgrading_to_the_base_leaves_nothing(settings: Settings, engine: Engine) -> None:
     upgrade(settings)
-    database.migrate(settings, lambda config: alembic.downgrade(config, "base"))
+    revisions.migrate(settings, lambda config: alembic.downgrade(config, "base"))
     assert inspect(engine).get_table_names() == ["alembic_version"]
-    assert database.current_revision(engine) is None
+    assert revisions.current_revision(engine) is None
 
 
 def test_every_revision_can_be_taken_back_and_forth_again(settings: Settings, engine: Engine) -> None:
-    script = ScriptDirectory.from_config(database.alembic_config())
+    script = ScriptDirectory.from_config(revisions.alembic_config())
     for revision in reversed(list(script.walk_revisions())):
         upgrade(settings, revision.revision)
         tables = set(inspect(engine).get_table_names())
-        database.migrate(settings, lambda config: alembic.downgrade(config, "-1"))
+        revisions.migrate(settings, lambda config: alembic.downgrade(config, "-1"))
         upgrade(settings, revision.revision)
         assert set(inspect(engine).get_table_names()) == tables
-    assert database.current_revision(engine) == script.get_current_head()
+    assert revisions.current_revision(engine) == script.get_current_head()
 
 
 def test_upgrading_again_changes_nothing(settings: Settings, engine: Engine) -> None:
@@ -158,7 +158,7 @@ def test_upgrading_again_changes_nothing(settings: Settings, engine: Engine) -> 
 
 
 def test_there_is_one_newest_revision_and_one_oldest() -> None:
-    script = ScriptDirectory.from_config(database.alembic_config())
+    script = ScriptDirectory.from_config(revisions.alembic_config())
     assert script.get_heads() == [HEAD]
     assert [r.revision for r in script.walk_revisions() if r.down_revision is None] == ["0001"]
 
@@ -189,7 +189,7 @@ def differences(engine: Engine) -> list[Any]:
 
 def test_alembic_finds_no_difference(settings: Settings, engine: Engine) -> None:
     upgrade(settings)
-    database.migrate(settings, alembic.check)
+    revisions.migrate(settings, alembic.check)
     assert differences(engine) == []
 
 
@@ -208,7 +208,7 @@ def test_alembic_does_find_a_difference_where_there_is_one(settings: Settings, e
         connection.execute(text(change))
     assert differences(engine)
     with pytest.raises(StopError, match=r"New upgrade operations detected"):
-        database.migrate(settings, alembic.check)
+        revisions.migrate(settings, alembic.check)
 
 
 # --- the SQL for SQL Server ------------------------------------------------------------------------------------------
@@ -331,18 +331,18 @@ def test_creating_the_database_is_for_sql_server(run: Callable[..., str]) -> Non
 
 
 def test_no_connection_stays_open(monkeypatch: pytest.MonkeyPatch, run: Callable[..., str]) -> None:
-    engines: list[Engine] = []
-    make = database.engine
+    made: list[Engine] = []
+    make = engines.engine
 
     def remember(settings: Settings) -> Engine:
-        engines.append(make(settings))
-        return engines[-1]
+        made.append(make(settings))
+        return made[-1]
 
-    monkeypatch.setattr(database, "engine", remember)
+    monkeypatch.setattr(engines, "engine", remember)
     run("upgrade")
     run("check")
-    assert engines
-    assert [engine.pool.status() for engine in engines if " Connections in pool: 0 " not in engine.pool.status()] == []
+    assert made
+    assert [engine.pool.status() for engine in made if " Connections in pool: 0 " not in engine.pool.status()] == []
 
 
 def test_the_tables_here_are_all_that_there_are() -> None:

@@ -14,12 +14,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kafkajourney.avro import catalogue
+from kafkajourney.avro.json_values import MismatchError, converter
 from kafkajourney.errors import RecordError, StopError
 from kafkajourney.events import Event
-from producer.ndjson import MismatchError, converter, parse, read
+from kafkajourney.producing.ndjson import Reader
 from producer.simulator import simulate
-from schemas import catalogue
-from schemas.events import FormSubmitted, PageViewed, SearchPerformed, VideoPlayed
+from schemas.events import EVENT_TYPES, FormSubmitted, PageViewed, SearchPerformed, VideoPlayed
+
+reader = Reader(catalogue.load(), EVENT_TYPES)
+parse, read = reader.parse, reader.read
 
 REAL_VISITS = Path(__file__).parents[1] / "../shared/data/real-visits.ndjson"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from kafkajourney import database
+from kafkajourney.database import engines
 from kafkajourney.settings import Settings
 from tests.conftest import Commands, Running, missing_part, wait_for
 from tests.stack import Missing, RealStack
@@ -61,7 +61,7 @@ class Watched:
 
 
 def count(settings: Settings, table: str) -> int:
-    with database.disposed(database.engine(settings)) as engine, engine.connect() as connection:
+    with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
         return int(connection.scalar(text(f"SELECT COUNT(*) FROM {table}")) or 0)
 
 
@@ -114,7 +114,7 @@ def test_a_zombie_writes_nothing(real: RealStack, settings: Settings, commands: 
 def written_at(settings: Settings) -> Any:
     """Return when the group journey wrote last, and how far it is."""
     query = "SELECT MAX(updated_at), SUM(next_offset) FROM consumer_progress WHERE consumer_group = 'journey'"
-    with database.disposed(database.engine(settings)) as engine, engine.connect() as connection:
+    with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
         return connection.execute(text(query)).one()
 
 

@@ -16,11 +16,12 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema
 
-from kafkajourney import clients, dead_letters
+from kafkajourney.avro.catalogue import load
+from kafkajourney.consuming import dead_letters
 from kafkajourney.embedded.stack import embedded_stack, environment
-from kafkajourney.registry import Registry
+from kafkajourney.kafka import clients
+from kafkajourney.registry.client import Registry
 from kafkajourney.settings import Settings
-from schemas.catalogue import load
 from tests.conftest import Commands, end_all
 from tests.test_pipeline import rows
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from kafkajourney import clients
 from kafkajourney.errors import StopError
 from kafkajourney.events import Event
+from kafkajourney.kafka import clients
+from kafkajourney.producing.publish import Delivered, Publisher, paced, until_stopped
 from kafkajourney.settings import Settings
-from producer.publish import Delivered, Publisher, paced, until_stopped
 from producer.simulator import simulate
 
 NOWHERE = Settings(

@@ -9,20 +9,22 @@ import pytest
 
 import consumers.analytic.__main__
 import consumers.journey.__main__
-import migrations.__main__
 import producer.__main__
-import schemas.__main__
-from kafkajourney.cli import kafkajourney
+from kafkajourney.avro.catalogue import load
+from kafkajourney.control.cli import kafkajourney
+from kafkajourney.database.command import migrations
+from kafkajourney.producing.ndjson import Reader
+from kafkajourney.schemas.command import schemas
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT
-from producer.ndjson import parse
+from schemas.events import EVENT_TYPES
 from tests.conftest import ROOT
 
 COMMANDS: dict[str, click.Command] = {
     "python -m producer": producer.__main__.command,
     "python -m consumers.journey": consumers.journey.__main__.command,
     "python -m consumers.analytic": consumers.analytic.__main__.command,
-    "python -m schemas": schemas.__main__.schemas,
-    "python -m migrations": migrations.__main__.migrations,
+    "python -m schemas": schemas,
+    "python -m migrations": migrations,
     "kafkajourney": kafkajourney,
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -107,7 +109,7 @@ def test_every_setting_is_in_the_readme(setting: str) -> None:
 def test_the_event_in_the_readme_is_an_event() -> None:
     lines = [line for line in README.splitlines() if line.startswith('{"type"')]
     assert [json.loads(line)["type"] for line in lines] == ["VideoPlayed"]
-    assert parse(lines[0]).user_id == "ada"
+    assert Reader(load(), EVENT_TYPES).parse(lines[0]).user_id == "ada"
 
 
 def test_links_lead_somewhere() -> None:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from kafkajourney.registry import Registry
+from kafkajourney.avro.catalogue import load
+from kafkajourney.registry.client import Registry
+from kafkajourney.registry.subjects import union_subject
+from kafkajourney.schemas.register import register
 from kafkajourney.settings import Settings
-from schemas.catalogue import load
-from schemas.register import register, union_subject
 from tests.conftest import Commands, Running, wait_for
 from tests.stack import RealStack
 from tests.test_pipeline import rows, verified

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -12,11 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.analytic.rows import COUNTED, plays
-from consumers.journey.rows import payload, row
-from kafkajourney.events import Decoded, Event, Record, UnknownEvent, own_fields
-from kafkajourney.tables import journey_events, video_plays
-from schemas.catalogue import COMMON_FIELDS, SchemaVersion, load
+from consumers.analytic import ANALYTIC
+from consumers.analytic.rows import COUNTED
+from consumers.analytic.table import video_plays
+from consumers.journey import JOURNEY
+from consumers.journey.rows import payload, rows
+from consumers.journey.table import journey_events
+from kafkajourney.avro.catalogue import SchemaVersion, load
+from kafkajourney.database.writing import placed, totals
+from kafkajourney.events import COMMON_FIELDS, Decoded, Event, Record, UnknownEvent, own_fields
 from schemas.events import EVENT_TYPES, PageViewed, SearchPerformed, VideoPlayed
 
 EXAMPLES = [(t.newest, example) for t in load().values() for example in t.newest.examples()]
@@ -52,6 +56,16 @@ def play(user_id: str, seconds: float = 0.0, offset: int = 0) -> Record:
     return Record("t", 0, offset, Decoded("VideoPlayed", event, {}))
 
 
+def row(record: Record) -> dict[str, Any]:
+    """Return the row of a record as it is written, by column."""
+    (values,) = placed(JOURNEY, [record], STORED_AT)
+    return dict(zip((column.name for column in JOURNEY.columns), values, strict=True))
+
+
+def plays(records: Iterable[Record]) -> list[tuple[Any, ...]]:
+    return totals(ANALYTIC, records)
+
+
 def naive(seconds: float = 0.0) -> datetime:
     return (AT + timedelta(seconds=seconds)).replace(tzinfo=None)
 
@@ -62,7 +76,7 @@ def naive(seconds: float = 0.0) -> datetime:
 def test_a_row_has_the_records_place_and_the_events_fields() -> None:
     event = SearchPerformed(**COMMON, query="blue shoes", results=27)
     record = Record("user-journey", 2, 17, Decoded("SearchPerformed", event, {}))
-    assert row(record, STORED_AT)._asdict() == {
+    assert row(record) == {
         "topic": "user-journey",
         "partition": 2,
         "offset": 17,
@@ -79,7 +93,7 @@ def test_a_row_has_the_records_place_and_the_events_fields() -> None:
 
 @pytest.mark.parametrize(("version", "example"), EXAMPLES, ids=label)
 def test_the_row_of_every_example_fills_every_column(version: SchemaVersion, example: dict[str, Any]) -> None:
-    made = row(Record("t", 0, 0, decoded(version, example)), STORED_AT)._asdict()
+    made = row(Record("t", 0, 0, decoded(version, example)))
     assert made.keys() == {column.name for column in journey_events.columns}
     assert {name: made[name] for name in ("event_id", "user_id", "session_id", "page_url")} == {
         name: example[name] for name in ("event_id", "user_id", "session_id", "page_url")
@@ -98,13 +112,13 @@ def test_the_payload_of_every_example_is_its_own_fields_in_order(
 
 
 def test_a_record_that_was_passed_over_has_no_row() -> None:
-    with pytest.raises(ValueError, match="record at 17 has no event"):
-        row(Record("t", 0, 17), STORED_AT)
+    assert rows(Record("t", 0, 17)) is None
+    assert placed(JOURNEY, [Record("t", 0, 17)], STORED_AT) == []
 
 
 def test_moments_are_cut_to_milliseconds_as_the_tables_keep_them() -> None:
     event = UnknownEvent(**COMMON | {"occurred_at": AT.replace(microsecond=589_999)})
-    assert row(Record("t", 0, 0, Decoded("Zoomed", event, {})), STORED_AT).occurred_at == "2026-03-14 09:26:53.589000"
+    assert row(Record("t", 0, 0, Decoded("Zoomed", event, {})))["occurred_at"] == "2026-03-14 09:26:53.589000"
 
 
 def test_the_payload_has_the_extras_after_the_own_fields() -> None:
@@ -194,7 +208,11 @@ def test_plays_are_summed_by_user_with_the_last_moment() -> None:
 
 def test_the_rows_of_plays_fill_every_column() -> None:
     (only,) = plays([play("a")])
-    assert only._fields == tuple(column.name for column in video_plays.columns)
+    assert dict(zip((column.name for column in video_plays.columns), only, strict=True)) == {
+        "user_id": "a",
+        "plays": 1,
+        "last_played_at": "2026-03-14 09:26:53.589000",
+    }
 
 
 def test_records_that_were_passed_over_add_no_plays() -> None:
@@ -204,7 +222,7 @@ def test_records_that_were_passed_over_add_no_plays() -> None:
 
 
 def test_users_that_differ_only_in_case_or_blanks_are_counted_apart() -> None:
-    assert [r.user_id for r in plays([play("a"), play("A"), play("a "), play("ä"), play("")])] == [
+    assert [user_id for user_id, *_ in plays([play("a"), play("A"), play("a "), play("ä"), play("")])] == [
         "",
         "A",
         "a",
@@ -219,7 +237,7 @@ def test_the_counted_type_is_one_of_the_catalogues() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 10_000)), max_size=30))
 def test_plays_do_not_depend_on_the_order_of_the_records(events: list[tuple[str, int]]) -> None:
-    rows = plays(play(user, milliseconds / 1000) for user, milliseconds in events)
-    assert rows == plays(play(user, milliseconds / 1000) for user, milliseconds in reversed(events))
-    assert sum(r.plays for r in rows) == len(events)
-    assert [r.user_id for r in rows] == sorted({user for user, _ in events})
+    added = plays(play(user, milliseconds / 1000) for user, milliseconds in events)
+    assert added == plays(play(user, milliseconds / 1000) for user, milliseconds in reversed(events))
+    assert sum(number for _user_id, number, _at in added) == len(events)
+    assert [user_id for user_id, *_ in added] == sorted({user for user, _ in events})

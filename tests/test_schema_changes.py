@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
+from kafkajourney.avro.compatibility import findings, parse
 from kafkajourney.embedded.registry import RegistryServer
-from schemas.compatibility import findings, parse
 from tests.stack import RealStack
 
 Json = Any

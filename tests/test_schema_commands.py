@@ -10,14 +10,15 @@ import pytest
 import yaml
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
+from kafkajourney.avro.catalogue import load
 from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.errors import SettingsError
-from schemas import scaffold
-from schemas.catalogue import COMMON_FIELDS, FOLDER, load
-from schemas.diff import catalogues_diff, versions_diff
-from schemas.display import markdown
-from schemas.simulate import STRANGER, simulate
-from tests.conftest import ROOT, Commands
+from kafkajourney.events import COMMON_FIELDS
+from kafkajourney.schemas import scaffold
+from kafkajourney.schemas.diff import catalogues_diff, versions_diff
+from kafkajourney.schemas.display import markdown
+from kafkajourney.schemas.simulate import STRANGER, simulate
+from tests.conftest import FOLDER, ROOT, Commands
 from tests.schema_files import TITLE, V3, commit, copy_schemas, edit, evolve, generate, git, lines
 
 TOPIC = "user-journey"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.check import check
-from schemas.git import first_merged
+from kafkajourney.schemas.check import check
+from kafkajourney.schemas.git import first_merged
 from tests.schema_files import (
     TITLE,
     V1,

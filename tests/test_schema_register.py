@@ -9,13 +9,13 @@ from threading import Barrier
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
+from kafkajourney.avro.catalogue import Catalogue, load
 from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.errors import StopError
-from kafkajourney.registry import IncompatibleError, Registry
+from kafkajourney.registry.client import IncompatibleError, Registry
+from kafkajourney.schemas.plan import plan
+from kafkajourney.schemas.register import register
 from kafkajourney.settings import Settings
-from schemas.catalogue import Catalogue, load
-from schemas.plan import plan
-from schemas.register import register
 from tests.schema_files import TITLE, V1, V3, copy_schemas, edit, evolve
 from tests.stack import RealStack
 

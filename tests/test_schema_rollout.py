@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from kafkajourney import database
+from consumers.analytic.table import video_plays
+from consumers.journey.table import journey_events
+from kafkajourney.avro.catalogue import load
+from kafkajourney.database import engines
+from kafkajourney.schemas import scaffold
+from kafkajourney.schemas.generate import render
 from kafkajourney.settings import Settings
-from kafkajourney.tables import journey_events, video_plays
-from schemas import scaffold
-from schemas.catalogue import FOLDER, load
-from schemas.generate import render
-from tests.conftest import Commands, Running, end_all, wait_for
+from tests.conftest import FOLDER, Commands, Running, end_all, wait_for
 from tests.schema_files import TITLE, edit, evolve, generate
 
 pytestmark = pytest.mark.stack
@@ -88,7 +89,7 @@ def produce(commands: Commands, *events: Json) -> None:
 
 def payloads(settings: Settings) -> dict[str, Json]:
     """Return the payload of every stored event by its id."""
-    engine = database.engine(settings)
+    engine = engines.engine(settings)
     with engine.connect() as connection:
         rows = connection.execute(select(journey_events.c.event_id, journey_events.c.payload)).all()
     engine.dispose()
@@ -96,7 +97,7 @@ def payloads(settings: Settings) -> dict[str, Json]:
 
 
 def plays(settings: Settings) -> dict[str, int]:
-    engine = database.engine(settings)
+    engine = engines.engine(settings)
     with engine.connect() as connection:
         rows = connection.execute(select(video_plays.c.user_id, video_plays.c.plays)).all()
     engine.dispose()

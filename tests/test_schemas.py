@@ -11,13 +11,16 @@ from uuid import UUID
 import fastavro
 import pytest
 
+from kafkajourney.application import NAMESPACE
+from kafkajourney.avro.catalogue import SchemaVersion, load
 from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.errors import StopError, TransientError
-from kafkajourney.registry import IncompatibleError, Registry
+from kafkajourney.events import COMMON_FIELDS
+from kafkajourney.registry.client import IncompatibleError, Registry
+from kafkajourney.schemas.generate import render
+from kafkajourney.schemas.register import register
 from kafkajourney.settings import Settings
-from schemas.catalogue import COMMON_FIELDS, FOLDER, NAMESPACE, SchemaVersion, load
-from schemas.generate import EVENTS_FILE, render
-from schemas.register import register
+from tests.conftest import FOLDER
 
 TOPIC = "user-journey"
 TYPES = ["ButtonClicked", "FormSubmitted", "PageViewed", "SearchPerformed", "UrlClicked", "VideoPlayed"]
@@ -194,11 +197,11 @@ def test_a_version_that_renames_the_record_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_generated_file_is_current() -> None:
-    assert render(load()) == EVENTS_FILE.read_text(encoding="utf-8")
+    assert render(load()) == (FOLDER / "events.py").read_text(encoding="utf-8")
 
 
 def test_the_generated_classes_are_those_of_the_schemas() -> None:
-    generated, kept = (ast.parse(text) for text in (render(load()), EVENTS_FILE.read_text(encoding="utf-8")))
+    generated, kept = (ast.parse(text) for text in (render(load()), (FOLDER / "events.py").read_text(encoding="utf-8")))
     assert ast.dump(generated) == ast.dump(kept)
 
 
@@ -209,7 +212,7 @@ def test_the_generated_classes_follow_the_schemas(tmp_path: Path) -> None:
     text = render(load(tmp_path))
     assert "depth: types.Int32" in text
     assert '"kafkajourney.events.UrlClicked": UrlClicked,' in text
-    assert text != EVENTS_FILE.read_text(encoding="utf-8")
+    assert text != (FOLDER / "events.py").read_text(encoding="utf-8")
 
 
 def test_registering_registers_every_version_then_the_union(registry: Registry) -> None:

@@ -18,7 +18,7 @@ from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, Us
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from kafkajourney.embedded.registry import RegistryApp
+from kafkajourney.embedded.registry_app import RegistryApp
 from kafkajourney.embedded.registry_store import RegistryStore
 from kafkajourney.settings import TOML_FILE
 from tests.certificates import Authority

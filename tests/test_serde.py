@@ -16,15 +16,16 @@ from fastavro import parse_schema, schemaless_writer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kafkajourney.avro.catalogue import SchemaVersion, load
 from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.errors import DecodeError, StopError, TransientError
-from kafkajourney.events import Decoded, Event, UnknownEvent
-from kafkajourney.registry import Registry
-from kafkajourney.serde import Decoder, Encoder
+from kafkajourney.events import COMMON_FIELDS, Decoded, Event, UnknownEvent
+from kafkajourney.registry.client import Registry
+from kafkajourney.registry.decoder import Decoder
+from kafkajourney.registry.encoder import Encoder
+from kafkajourney.schemas.register import register
 from kafkajourney.settings import Settings
-from schemas.catalogue import COMMON_FIELDS, SchemaVersion, load
 from schemas.events import EVENT_TYPES, SearchPerformed, VideoPlayed
-from schemas.register import register
 
 TOPIC = "user-journey"
 CATALOGUE = load()

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from kafkajourney import clients
-from kafkajourney.embedded.state import STATE_FOLDER, claimed, running_stack
 from kafkajourney.errors import SettingsError, StopError
+from kafkajourney.kafka import clients
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT, OWN_PROPERTIES, PROMISED, TOML_FILE, Settings, load
+from kafkajourney.state import STATE_FOLDER, claimed, running_stack
 
 LAYERS = ("option", "environment", "dotenv", "toml", "stack")
 """The heaviest first; the default is below them all."""

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kafkajourney.avro import catalogue
 from kafkajourney.events import Event
 from producer.simulator import PAGES, SHOP, simulate
-from schemas import catalogue
 from schemas.events import EVENT_TYPES, PageViewed, UrlClicked, VideoPlayed
 
 START = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)

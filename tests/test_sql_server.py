@@ -24,16 +24,19 @@ from alembic.migration import MigrationContext
 from sqlalchemy import URL, Connection, Engine, delete, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
-from consumers.groups import count_plays, store_events
-from kafkajourney import database
-from kafkajourney.dialects import add_plays
+from consumers.analytic import ANALYTIC
+from consumers.journey import JOURNEY
+from consumers.journey.table import journey_events
+from kafkajourney.database import engines, revisions
+from kafkajourney.database.dialect import dialect_of
+from kafkajourney.database.store import Store
+from kafkajourney.database.tables import metadata
+from kafkajourney.database.writing import writer
 from kafkajourney.embedded.stack import embedded_stack
-from kafkajourney.embedded.state import STATE_FOLDER
 from kafkajourney.errors import RefusedError, StopError, TransientError
 from kafkajourney.events import Move, Record, as_text
 from kafkajourney.settings import ENVIRONMENT, Settings
-from kafkajourney.store import Store
-from kafkajourney.tables import journey_events, metadata
+from kafkajourney.state import STATE_FOLDER
 from tests.conftest import ROOT, Commands, Running, wait_for
 from tests.stack import Missing
 from tests.stack.given import GIVEN, VARIABLE, address, database_of_its_own, settings_for, through
@@ -86,6 +89,8 @@ from tests.test_store import (  # noqa: F401 # run here too, on the bench below
 )
 
 # Read now: a fixture takes away all KAFKAJOURNEY_ variables.
+store_events, count_plays = writer(JOURNEY), writer(ANALYTIC)
+
 BROKERS = os.environ.get("KAFKAJOURNEY_TEST_BOOTSTRAP_SERVERS")
 REGISTRY = os.environ.get("KAFKAJOURNEY_TEST_SCHEMA_REGISTRY_URL")
 
@@ -103,7 +108,7 @@ def url() -> Iterator[URL]:
 def settings(url: URL) -> Settings:
     """The settings of a database at the newest revision."""
     made = settings_for(url)
-    database.migrate(made, lambda config: alembic.upgrade(config, "head"))
+    revisions.migrate(made, lambda config: alembic.upgrade(config, "head"))
     return made
 
 
@@ -116,7 +121,7 @@ class ServerBench(Bench):
         self.engine = self.new_engine()
 
     def new_engine(self, busy_timeout: int = 0) -> Engine:
-        self.engines.append(database.engine(self.settings))
+        self.engines.append(engines.engine(self.settings))
         return self.engines[-1]
 
     @cached_property
@@ -167,12 +172,12 @@ def unlike_babelfish(bench: ServerBench, request: pytest.FixtureRequest) -> Call
 
 
 def test_the_migrations_go_back_and_forth(bench: ServerBench) -> None:
-    database.migrate(bench.settings, lambda config: alembic.downgrade(config, "base"))
+    revisions.migrate(bench.settings, lambda config: alembic.downgrade(config, "base"))
     assert set(inspect(bench.engine).get_table_names()) == {"alembic_version"}
     for _ in range(2):
-        database.migrate(bench.settings, lambda config: alembic.upgrade(config, "head"))
+        revisions.migrate(bench.settings, lambda config: alembic.upgrade(config, "head"))
     assert set(inspect(bench.engine).get_table_names()) == {*metadata.tables, "alembic_version"}
-    database.require_newest_revision(bench.engine, bench.settings)
+    revisions.require_newest_revision(bench.engine, bench.settings)
 
 
 def test_alembic_finds_no_difference(bench: ServerBench, unlike_babelfish: Callable[[str], None]) -> None:
@@ -321,8 +326,8 @@ def test_two_consumers_that_count_the_same_new_users_lose_nothing(bench: ServerB
     def count(engine: Engine) -> None:
         while not done or done[-1] == "again":
             try:
-                with database.sorted_errors(bench.settings), engine.begin() as connection:
-                    add_plays(connection, rows)
+                with engines.sorted_errors(bench.settings), engine.begin() as connection:
+                    dialect_of(connection).add(connection, ANALYTIC, rows)
             except TransientError:
                 done.append("again")
             else:
@@ -330,7 +335,7 @@ def test_two_consumers_that_count_the_same_new_users_lose_nothing(bench: ServerB
 
     other = threading.Thread(target=count, args=(bench.new_engine(),))
     with bench.engine.begin() as connection:
-        add_plays(connection, rows)
+        dialect_of(connection).add(connection, ANALYTIC, rows)
         other.start()
         threading.Event().wait(0.5)  # until the other one waits for this transaction; no query shows that everywhere
     other.join(30)
@@ -359,7 +364,7 @@ def behind(proxy: Proxy, settings: Settings) -> Settings:
 
 
 def test_a_connection_that_was_cut_is_an_outage_once(bench: ServerBench, proxy: Proxy, behind: Settings) -> None:
-    with database.disposed(database.engine(behind)) as engine:
+    with engines.disposed(engines.engine(behind)) as engine:
         store = bench.store(engine=engine)
         store.begin({0: 0})
         store.commit([play(0)], {0: Move(0, 1)})
@@ -377,7 +382,7 @@ def test_a_connection_that_is_cut_in_a_transaction_leaves_nothing(
         store_events(connection, records, now)
         proxy.cut()
 
-    with database.disposed(database.engine(behind)) as engine:
+    with engines.disposed(engines.engine(behind)) as engine:
         store = bench.store(engine=engine, write=write_then_cut)
         store.begin({0: 0})
         with pytest.raises(TransientError):
@@ -388,7 +393,7 @@ def test_a_connection_that_is_cut_in_a_transaction_leaves_nothing(
 
 def test_a_server_that_is_away_is_an_outage(bench: ServerBench, proxy: Proxy, behind: Settings) -> None:
     proxy.kill()
-    with database.disposed(database.engine(behind)) as engine, pytest.raises(TransientError):
+    with engines.disposed(engines.engine(behind)) as engine, pytest.raises(TransientError):
         bench.store(engine=engine).progress()
 
 
@@ -396,7 +401,7 @@ def test_a_wrong_password_stops(bench: ServerBench, url: URL) -> None:
     if url.password is None:
         pytest.skip("the URL has no password")
     wrong = settings_for(url.set(password="not-it-1"))
-    with database.disposed(database.engine(wrong)) as engine, pytest.raises(StopError) as caught:
+    with engines.disposed(engines.engine(wrong)) as engine, pytest.raises(StopError) as caught:
         Store(engine, wrong, "journey", store_events).progress()
     assert "refuses the login" in str(caught.value)
     assert "not-it-1" not in str(caught.value)
@@ -406,7 +411,7 @@ def test_a_certificate_that_nobody_signed_stops_and_says_why(url: URL) -> None:
     if "TrustServerCertificate" not in url.query:
         pytest.skip("the URL does not say that the certificate is to be trusted")
     strict = settings_for(url.set(query={k: v for k, v in url.query.items() if k != "TrustServerCertificate"}))
-    with database.disposed(database.engine(strict)) as engine, pytest.raises(StopError, match="is not trusted: "):
+    with engines.disposed(engines.engine(strict)) as engine, pytest.raises(StopError, match="is not trusted: "):
         Store(engine, strict, "journey", store_events).progress()
 
 
@@ -435,14 +440,14 @@ def limited(settings: Settings) -> Iterator[Settings]:
 
 
 def execute(settings: Settings, statements: Sequence[str]) -> None:
-    with database.disposed(database.engine(settings)) as engine, engine.begin() as connection:
+    with engines.disposed(engines.engine(settings)) as engine, engine.begin() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
 
 
 def test_the_login_of_the_documentation_is_enough_for_the_consumers(bench: ServerBench, limited: Settings) -> None:
-    with database.disposed(database.engine(limited)) as engine:
-        database.require_newest_revision(engine, limited)
+    with engines.disposed(engines.engine(limited)) as engine:
+        revisions.require_newest_revision(engine, limited)
         journey = Store(engine, limited, "journey", store_events, now=lambda: NOW)
         journey.begin({0: 0})
         journey.commit([play(0), Record(TOPIC, 0, 1, reason="bad")], {0: Move(0, 2)})

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,18 +17,25 @@ from alembic import command as alembic
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, make_url
-from sqlalchemy.dialects import mssql
+from sqlalchemy.dialects import mssql as sqlalchemy_mssql
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
-from consumers.journey.rows import row
-from kafkajourney import database, dialects
-from kafkajourney.dead_letters import Selection, noted
-from kafkajourney.dialects import add_plays, insert_events, sorted_error
+from consumers import GROUPS
+from consumers.analytic import ANALYTIC
+from consumers.journey import JOURNEY
+from consumers.journey.table import journey_events
+from kafkajourney.consuming.dead_letters import Selection, noted
+from kafkajourney.control.verify.verifier import Verifier
+from kafkajourney.database import engines, revisions
+from kafkajourney.database.dialect import dialect_of
+from kafkajourney.database.dialects import mssql
+from kafkajourney.database.dialects import rows as dialects_rows
+from kafkajourney.database.dialects.mssql_errors import LOST, NUMBERS
+from kafkajourney.database.errors import sorted_error
+from kafkajourney.database.writing import placed
 from kafkajourney.errors import KafkaJourneyError, RefusedError, StopError, TransientError
-from kafkajourney.events import Move, as_text
+from kafkajourney.events import Move, Record, as_text
 from kafkajourney.settings import Settings
-from kafkajourney.tables import journey_events
-from kafkajourney.verify import Verifier
 from tests.conftest import ROOT
 from tests.stack.proxy import Proxy
 from tests.stack.server import HOST
@@ -37,7 +44,21 @@ from tests.test_store import AT, TOPIC, Bench, aside, failure, migrated, naive, 
 __all__ = ["migrated"]  # the fixture
 
 URL = "mssql+pyodbc://sa:s3cret@db/journey"
-DIALECT = mssql.dialect()  # type: ignore[no-untyped-call]
+DIALECT = sqlalchemy_mssql.dialect()  # type: ignore[no-untyped-call]
+
+
+def row(record: Record, stored_at: str) -> tuple[Any, ...]:
+    """Return the row of a record of journey as it is written."""
+    (only,) = placed(JOURNEY, [record], stored_at)
+    return only
+
+
+def insert_events(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    dialect_of(connection).insert(connection, JOURNEY, rows)
+
+
+def add_plays(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    dialect_of(connection).add(connection, ANALYTIC, rows)
 
 
 class RecordingConnection:
@@ -78,27 +99,28 @@ def parsed(sql: str) -> list[str]:
 # --- the statements --------------------------------------------------------------------------------------------------
 
 INSERT = """
-INSERT INTO journey_events ([topic], [partition], [offset], [event_id], [event_type], [user_id], [session_id],
- [page_url], [occurred_at], [stored_at], [payload])
-SELECT [topic], [partition], [offset], [event_id], [event_type], [user_id], [session_id],
- [page_url], [occurred_at], [stored_at], [payload]
+INSERT INTO journey_events ([topic], [partition], [offset], [stored_at], [event_id], [event_type], [user_id],
+ [session_id], [page_url], [occurred_at], [payload])
+SELECT [topic], [partition], [offset], [stored_at], [event_id], [event_type], [user_id],
+ [session_id], [page_url], [occurred_at], [payload]
 FROM OPENJSON(?) WITH ([topic] NVARCHAR(250) '$[0]', [partition] INTEGER '$[1]', [offset] BIGINT '$[2]',
- [event_id] NVARCHAR(37) '$[3]', [event_type] NVARCHAR(129) '$[4]', [user_id] NVARCHAR(129) '$[5]',
- [session_id] NVARCHAR(129) '$[6]', [page_url] NVARCHAR(2049) '$[7]', [occurred_at] DATETIME2(3) '$[8]',
- [stored_at] DATETIME2(3) '$[9]', [payload] NVARCHAR(MAX) '$[10]' AS JSON)
+ [stored_at] DATETIME2(3) '$[3]', [event_id] NVARCHAR(37) '$[4]', [event_type] NVARCHAR(129) '$[5]',
+ [user_id] NVARCHAR(129) '$[6]', [session_id] NVARCHAR(129) '$[7]', [page_url] NVARCHAR(2049) '$[8]',
+ [occurred_at] DATETIME2(3) '$[9]', [payload] NVARCHAR(MAX) '$[10]' AS JSON)
 """
 NEW = """
 OPENJSON(?) WITH ([user_id] NVARCHAR(129) '$[0]', [plays] BIGINT '$[1]', [last_played_at] DATETIME2(3) '$[2]') AS new
 """
 INSERT_USERS = f"""
-INSERT INTO video_plays (user_id, plays, last_played_at) SELECT new.user_id, 0, new.last_played_at FROM {NEW}
+INSERT INTO video_plays ([user_id], [plays], [last_played_at])
+ SELECT new.[user_id], 0, new.[last_played_at] FROM {NEW}
 WHERE NOT EXISTS
- (SELECT 1 FROM video_plays AS known WHERE known.user_id = new.user_id COLLATE Latin1_General_100_BIN2)
+ (SELECT 1 FROM video_plays AS known WHERE known.[user_id] = new.[user_id] COLLATE Latin1_General_100_BIN2)
 """
 UPDATE_PLAYS = f"""
-UPDATE known SET plays = known.plays + new.plays, last_played_at =
- CASE WHEN new.last_played_at > known.last_played_at THEN new.last_played_at ELSE known.last_played_at END
-FROM video_plays AS known JOIN {NEW} ON known.user_id = new.user_id COLLATE Latin1_General_100_BIN2
+UPDATE known SET [plays] = known.[plays] + new.[plays], [last_played_at] =
+ CASE WHEN new.[last_played_at] > known.[last_played_at] THEN new.[last_played_at] ELSE known.[last_played_at] END
+FROM video_plays AS known JOIN {NEW} ON known.[user_id] = new.[user_id] COLLATE Latin1_General_100_BIN2
 """
 
 
@@ -108,8 +130,8 @@ def test_events_are_inserted_by_one_statement_with_one_parameter(connection: Any
     assert statement == " ".join(INSERT.split())
     own = {"video_id": "v", "position_seconds": 0.0, "playback_rate": 1.0}
     moment = "2026-03-14 09:26:53.589000"
-    common = [TOPIC, 0, 7, "00000000-0000-0000-0000-000000000007", "VideoPlayed", "u", "s", "https://shop.example.com/"]
-    assert json.loads(parameter) == [[*common, moment, moment, own]]
+    common = ["00000000-0000-0000-0000-000000000007", "VideoPlayed", "u", "s", "https://shop.example.com/"]
+    assert json.loads(parameter) == [[TOPIC, 0, 7, moment, *common, moment, own]]
     parsed(statement)
 
 
@@ -133,7 +155,7 @@ def test_each_text_within_json_is_longer_than_its_column(connection: Any) -> Non
 
 
 def test_a_large_batch_is_written_in_parts_of_a_bounded_size(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialects, "JSON_SIZE", 10_000)
+    monkeypatch.setattr(dialects_rows, "JSON_SIZE", 10_000)
     rows = [row(play(offset), as_text(AT)) for offset in range(500)]
     insert_events(connection, rows)
     parts = [parameter for _, parameter in connection.calls]
@@ -158,7 +180,7 @@ def test_the_parameter_keeps_every_character(user: str, query: str) -> None:
     insert_events(connection, [row(record, as_text(AT))])
     add_plays(connection, [(user, 1, as_text(AT))])
     (values,) = json.loads(connection.calls[0][1])
-    assert (values[5], values[10]["video_id"]) == (user, query)
+    assert (values[6], values[10]["video_id"]) == (user, query)
     assert json.loads(connection.calls[1][1])[0][0] == user
 
 
@@ -180,12 +202,13 @@ def statements(bench: Bench) -> list[str]:
     selection = Selection("journey", "100%", naive(AT), (0, 1), replayed=True)
     with engine.connect() as reading:
         noted(reading, bench.settings, selection)
-        verifier = Verifier(bench.settings, engine, lambda _: pytest.fail("nothing to decode"))  # type: ignore[arg-type]
-        for stored in verifier._rows(0, 0, 1):
-            verifier._count_if_duplicate(reading, stored)
-        verifier._progress(reading, "journey", 0)
-        verifier._count_rows_elsewhere(reading, [0, 1])
-        verifier._compare_totals(reading)
+        decoder: Any = None  # nothing is decoded
+        verifier = Verifier(bench.settings, engine, decoder, GROUPS)
+        for group in GROUPS:
+            check = verifier.check(group, reading)
+            check.begin(0, 0, verifier.progress(reading, group.name, 0), set())
+            check.end()
+            check.finish([0, 1], 0)
     return seen
 
 
@@ -203,7 +226,7 @@ def test_every_statement_is_t_sql(statements: list[str]) -> None:
 
 
 def test_every_migration_is_t_sql(capsys: pytest.CaptureFixture[str]) -> None:
-    config = database.alembic_config()
+    config = revisions.alembic_config()
     config.attributes["dialect"] = "mssql"
     alembic.upgrade(config, "head", sql=True)
     alembic.downgrade(config, "head:base", sql=True)
@@ -323,27 +346,27 @@ def test_what_the_server_says_is_sorted(state: str, words: str, expected: type[K
     assert isinstance(sorted_error(odbc(state, words, kind=class_of(state)), URL), expected)
 
 
-@pytest.mark.parametrize("number", dialects._NUMBERS[TransientError])
+@pytest.mark.parametrize("number", NUMBERS[TransientError])
 def test_numbers_of_outages_count_whatever_the_state(number: int) -> None:
     error = odbc("42000", f"[SQL Server]Whatever it says. ({number})", kind="ProgrammingError")
     assert type(sorted_error(error, URL)) is TransientError
 
 
-@pytest.mark.parametrize("number", dialects._NUMBERS[RefusedError])
+@pytest.mark.parametrize("number", NUMBERS[RefusedError])
 def test_numbers_of_data_count_whatever_the_state(number: int) -> None:
     error = odbc("42000", f"[SQL Server]Whatever. ({number})", TERMINATED)
     assert type(sorted_error(error, URL)) is RefusedError
 
 
 def test_no_number_stands_for_two_things() -> None:
-    numbers = [number for numbers in dialects._NUMBERS.values() for number in numbers]
+    numbers = [number for numbers in NUMBERS.values() for number in numbers]
     assert len(numbers) == len(set(numbers))
 
 
 def test_every_number_that_microsofts_client_tries_again_is_an_outage() -> None:
     """Those of SqlClient's BaselineTransientErrors, but 233 and 997: ODBC has SQLSTATE 08 for them."""
     baseline = {1204, 1205, 1222, 4060, 4221, 10060, 10928, 10929, 40143, 40197, 40501, 40540, 40613}
-    assert (baseline | {42108, 42109, 49918, 49919, 49920}) <= set(dialects._NUMBERS[TransientError])
+    assert (baseline | {42108, 42109, 49918, 49919, 49920}) <= set(NUMBERS[TransientError])
 
 
 def test_a_connection_that_is_lost_while_it_is_made_is_an_outage() -> None:
@@ -351,7 +374,7 @@ def test_a_connection_that_is_lost_while_it_is_made_is_an_outage() -> None:
 
 
 def test_a_connection_that_is_lost_is_an_outage_too() -> None:
-    assert set(dialects._NUMBERS[TransientError]) >= dialects._LOST
+    assert set(NUMBERS[TransientError]) >= LOST
 
 
 def test_a_statement_that_is_wrong_is_no_outage() -> None:
@@ -426,7 +449,7 @@ def test_a_certificate_that_is_not_trusted_stops_and_says_what_to_set() -> None:
 )
 def test_a_connection_that_is_dead_is_thrown_away(state: str, words: str, *, is_lost: bool) -> None:
     context = SimpleNamespace(is_disconnect=False, original_exception=odbc(state, f"[SQL Server]{words}").orig)
-    dialects._notice_lost_connection(context)  # type: ignore[arg-type]
+    mssql._notice_lost_connection(context)  # type: ignore[arg-type]
     assert context.is_disconnect is is_lost
 
 
@@ -440,9 +463,9 @@ def test_a_transaction_that_the_server_has_ended_needs_no_rollback() -> None:
             assert original is not None
             raise original
 
-    dialects._rollback(Raising(3903))
+    mssql._rollback(Raising(3903))
     with pytest.raises(Exception, match="2627"):
-        dialects._rollback(Raising(2627))
+        mssql._rollback(Raising(2627))
 
 
 # --- the proxy of the outages --------------------------------------------------------------------------------------
@@ -564,14 +587,14 @@ def connection_string(engine: Engine) -> str:
 
 
 def engine_for(url: str) -> Engine:
-    return database.engine(Settings("localhost:1", "http://localhost:1", url, TOPIC))
+    return engines.engine(Settings("localhost:1", "http://localhost:1", url, TOPIC))
 
 
 def test_the_best_driver_is_taken(drivers: Callable[..., SimpleNamespace]) -> None:
     names = ["FreeTDS", "ODBC Driver 17 for SQL Server", "ODBC Driver 18 for SQL Server"]
     while names:
         drivers("SQLite3", *names)
-        assert database._with_driver(make_url("mssql://h/d")).query["driver"] == names.pop()
+        assert engines._with_driver(make_url("mssql://h/d")).query["driver"] == names.pop()
 
 
 def test_freetds_is_told_what_it_needs(drivers: Callable[..., SimpleNamespace]) -> None:

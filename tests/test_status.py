@@ -21,10 +21,10 @@ from confluent_kafka import Producer
 from rich.console import Console
 from sqlalchemy import text
 
-from kafkajourney import database
-from kafkajourney.lookout import Look, Member, Problem, Stored
+from kafkajourney.control.lookout import Look, Member, Problem, Stored
+from kafkajourney.control.status import Group, Partition, Status, screen, status_of
+from kafkajourney.database import engines
 from kafkajourney.settings import ENVIRONMENT, Settings
-from kafkajourney.status import Group, Partition, Status, screen, status_of
 from tests.conftest import ROOT, Commands, Running, wait_for
 from tests.stack import RealStack
 from tests.test_pipeline import store_all
@@ -68,7 +68,7 @@ def produce(stack: Settings, partition: int, ages: list[int]) -> None:
 
 
 def execute(stack: Settings, statement: str) -> None:
-    with database.disposed(database.engine(stack)) as engine, engine.begin() as connection:
+    with engines.disposed(engines.engine(stack)) as engine, engine.begin() as connection:
         assert connection.execute(text(statement)).rowcount == 1
 
 
@@ -345,6 +345,7 @@ LOOK = Look(
     oldest={"journey": {0: int(NOW.timestamp() * 1000) - 90_500}},
     problems=[],
     notes=[],
+    groups=("journey", "analytic"),
 )
 
 

@@ -18,9 +18,16 @@ from sqlalchemy.dialects import mssql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from consumers.groups import count_plays, store_events
-from kafkajourney import database
-from kafkajourney.dialects import add_plays, sorted_error
+from consumers.analytic import ANALYTIC
+from consumers.analytic.table import video_plays
+from consumers.journey import JOURNEY
+from consumers.journey.table import journey_events
+from kafkajourney.database import engines, revisions
+from kafkajourney.database.dialect import dialect_of
+from kafkajourney.database.errors import sorted_error
+from kafkajourney.database.store import REASON_LENGTH, Store
+from kafkajourney.database.tables import consumer_progress, dead_letters
+from kafkajourney.database.writing import Write, writer
 from kafkajourney.errors import (
     DatabaseAwayError,
     FencedError,
@@ -32,9 +39,9 @@ from kafkajourney.errors import (
 )
 from kafkajourney.events import Decoded, Move, Record, as_text
 from kafkajourney.settings import Settings
-from kafkajourney.store import REASON_LENGTH, Store, Write
-from kafkajourney.tables import consumer_progress, dead_letters, journey_events, video_plays
 from schemas.events import VideoPlayed
+
+store_events, count_plays = writer(JOURNEY), writer(ANALYTIC)
 
 TOPIC = "user-journey"
 AT = datetime(2026, 3, 14, 9, 26, 53, 589000, UTC)
@@ -71,7 +78,7 @@ class Bench:
 
     def new_engine(self, busy_timeout: int = 1) -> Engine:
         """Return an engine that waits as many milliseconds for a lock."""
-        engine, pragma = database.engine(self.settings), f"PRAGMA busy_timeout = {busy_timeout}"
+        engine, pragma = engines.engine(self.settings), f"PRAGMA busy_timeout = {busy_timeout}"
         event.listen(engine, "connect", lambda connection, _record: connection.execute(pragma))
         self.engines.append(engine)
         return engine
@@ -109,7 +116,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database at the newest revision, made once for all tests."""
     file = tmp_path_factory.mktemp("migrated") / "journey.db"
     settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{file}", TOPIC)
-    database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+    revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
     return file
 
 
@@ -433,7 +440,7 @@ def test_many_plays_are_added_at_once(bench: Bench) -> None:
     rows = [(f"u{n}", n, as_text(AT)) for n in range(1000)]
     for _ in range(2):
         with bench.engine.begin() as connection:
-            add_plays(connection, rows)
+            dialect_of(connection).add(connection, ANALYTIC, rows)
     assert {user: number for user, (number, _) in bench.plays().items()} == {f"u{n}": 2 * n for n in range(1000)}
 
 
@@ -480,12 +487,12 @@ def test_a_database_that_another_one_writes_to_is_an_outage(bench: Bench) -> Non
 
 def test_a_database_that_cannot_be_opened_is_an_outage(tmp_path: Path) -> None:
     settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{tmp_path}/absent/journey.db", TOPIC)
-    store = Store(database.engine(settings), settings, "journey", store_events)
+    store = Store(engines.engine(settings), settings, "journey", store_events)
     with pytest.raises(TransientError, match="unable to open database file"):
         store.progress()
     with (
         pytest.raises(StopError, match=r"^No database answers at .*KAFKAJOURNEY_DATABASE_URL"),
-        database.reached(settings),
+        engines.reached(settings),
     ):
         store.progress()
 
@@ -494,19 +501,19 @@ def test_a_file_that_is_no_database_stops_the_store(tmp_path: Path) -> None:
     (tmp_path / "journey.db").write_text("These are not the bytes that you are looking for. " * 20)
     settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{tmp_path}/journey.db", TOPIC)
     with pytest.raises(StopError, match="file is not a database"):
-        Store(database.engine(settings), settings, "journey", store_events).progress()
+        Store(engines.engine(settings), settings, "journey", store_events).progress()
 
 
 def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path) -> None:
     settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{tmp_path}/new.db", TOPIC)
-    engine = database.engine(settings)
+    engine = engines.engine(settings)
     with pytest.raises(
         StopError, match=r"new\.db is at revision none, .* needs 0001\. Run: python -m migrations upgrade"
     ):
-        database.require_newest_revision(engine, settings)
+        revisions.require_newest_revision(engine, settings)
     engine.dispose()
-    database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
-    database.require_newest_revision(engine, settings)
+    revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+    revisions.require_newest_revision(engine, settings)
     engine.dispose()
 
 
@@ -580,7 +587,7 @@ def failure(kind: str, state: str, words: str) -> DBAPIError:
 def test_failures_of_sql_server_are_sorted_by_what_to_do(
     kind: str, state: str, words: str, expected: type[KafkaJourneyError]
 ) -> None:
-    with pytest.raises(KafkaJourneyError) as caught, database.sorted_errors(SQL_SERVER):
+    with pytest.raises(KafkaJourneyError) as caught, engines.sorted_errors(SQL_SERVER):
         raise failure(kind, state, words)
     assert type(caught.value) is expected
     assert words in str(caught.value)
@@ -636,36 +643,36 @@ def drivers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_a_url_without_a_driver_takes_the_best_that_is_installed(drivers: Callable[..., None]) -> None:
     drivers("SQLite3", "FreeTDS", "ODBC Driver 17 for SQL Server")
-    assert database._with_driver(make_url("mssql://h/d")).query["driver"] == "ODBC Driver 17 for SQL Server"
+    assert engines._with_driver(make_url("mssql://h/d")).query["driver"] == "ODBC Driver 17 for SQL Server"
     drivers("FreeTDS")
-    assert database._with_driver(make_url("mssql+pyodbc://h/d")).query["driver"] == "FreeTDS"
+    assert engines._with_driver(make_url("mssql+pyodbc://h/d")).query["driver"] == "FreeTDS"
 
 
 def test_a_driver_that_is_not_installed_is_an_error_with_the_next_step(drivers: Callable[..., None]) -> None:
     drivers("FreeTDS")
     with pytest.raises(SettingsError, match=r"'ODBC Driver 18 for SQL Server' is not installed; .*: FreeTDS\. Install"):
-        database.engine(SQL_SERVER)
+        engines.engine(SQL_SERVER)
     drivers()
     with pytest.raises(SettingsError, match=r"No ODBC driver for SQL Server is installed\. Install Microsoft's"):
-        database._with_driver(make_url("mssql://h/d"))
+        engines._with_driver(make_url("mssql://h/d"))
 
 
 def test_a_missing_odbc_library_is_an_error_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyodbc", None)
     with pytest.raises(SettingsError, match=r"SQL Server needs pyodbc.*apt install unixodbc") as caught:
-        database.engine(SQL_SERVER)
+        engines.engine(SQL_SERVER)
     assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "mssql+pymssql://h/d", "mssql+pyodbc:///?odbc_connect=DRIVER%3DX"])
 def test_a_url_that_takes_no_driver_is_left_as_it_is(drivers: Callable[..., None], url: str) -> None:
     drivers()
-    assert database._with_driver(make_url(url)) == make_url(url)
+    assert engines._with_driver(make_url(url)) == make_url(url)
 
 
 @pytest.mark.parametrize("url", ["mssql+nothing://sa:s3cret@h/d", "sqlite+nothing:///x.db"])
 def test_a_url_with_an_unknown_driver_is_a_wrong_setting(url: str) -> None:
     settings = Settings("localhost:1", "http://localhost:1", url, TOPIC)
     with pytest.raises(SettingsError, match=r"database URL .* cannot be used: .*nothing") as caught:
-        database.engine(settings)
+        engines.engine(settings)
     assert "s3cret" not in str(caught.value)

@@ -8,8 +8,8 @@ import pytest
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._metadata import PartitionMetadata
 
-from kafkajourney import clients
 from kafkajourney.embedded.stack import environment
+from kafkajourney.kafka import clients, reading
 from kafkajourney.settings import Settings
 from tests.conftest import Commands, Running, end_all, missing_part, wait_for
 from tests.stack import Missing, RealStack, real_stack
@@ -87,7 +87,7 @@ def leaders(settings: Settings) -> dict[int, int]:
 
 
 def partitions(settings: Settings) -> dict[int, PartitionMetadata]:
-    return clients.topics(clients.admin(settings), settings)[settings.topic].partitions
+    return reading.topics(clients.admin(settings), settings)[settings.topic].partitions
 
 
 def end(consumers: list[Running]) -> None:

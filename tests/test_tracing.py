@@ -17,13 +17,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from kafkajourney import clients, tracing
 from kafkajourney.errors import DatabaseAwayError, RegistryAwayError, SettingsError
 from kafkajourney.events import Decoded, Move, Record
-from kafkajourney.observer import Batch
-from kafkajourney.otel import MOST_LINKS, OpenTelemetry, origin_of
+from kafkajourney.kafka import clients, reading
 from kafkajourney.settings import Settings
-from kafkajourney.tracing import OFF, exporters_wanted
+from kafkajourney.watching import tracing
+from kafkajourney.watching.observer import Batch
+from kafkajourney.watching.otel import MOST_LINKS, OpenTelemetry, origin_of
+from kafkajourney.watching.tracing import OFF, exporters_wanted
 from tests.conftest import ROOT, Commands, wait_for
 from tests.test_loop import Bench, Message
 
@@ -347,8 +348,8 @@ def test_without_traces_records_have_no_headers(stack: Settings, commands: Comma
     reader = clients.reader(stack)
     messages = [
         message
-        for partition, end in clients.end_offsets(stack).items()
-        for message in clients.records(reader, stack.topic, partition, 0, end)
+        for partition, end in reading.end_offsets(stack).items()
+        for message in reading.records(reader, stack.topic, partition, 0, end)
     ]
     reader.close()
     messages.sort(key=lambda message: message.timestamp()[1])

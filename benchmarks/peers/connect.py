@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from benchmarks import watch
 from benchmarks.peers.install import connect_libraries, connect_plugins
-from kafkajourney.embedded.state import STATE_FOLDER
+from kafkajourney.avro.catalogue import load
 from kafkajourney.settings import Settings
-from schemas.catalogue import load
+from kafkajourney.state import STATE_FOLDER
 from tests.stack.download import java
 from tests.stack.server import HOST, free_port
 

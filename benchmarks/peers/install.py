@@ -6,7 +6,7 @@ from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 
-from kafkajourney.embedded.state import STATE_FOLDER
+from kafkajourney.state import STATE_FOLDER
 from tests.stack.download import cached, download_libraries, maven
 from tests.stack.versions import KAFKA_LOGGING
 

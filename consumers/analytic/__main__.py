@@ -1,8 +1,8 @@
 """``python -m consumers.analytic``."""
 
-from consumers.command import consumer_command
-from consumers.groups import ANALYTIC
-from kafkajourney.command import main
+from consumers.analytic import ANALYTIC
+from kafkajourney.command.running import main
+from kafkajourney.consuming.command import consumer_command
 
 command = consumer_command(
     ANALYTIC,

@@ -1,8 +1,8 @@
 """``python -m consumers.journey``."""
 
-from consumers.command import consumer_command
-from consumers.groups import JOURNEY
-from kafkajourney.command import main
+from consumers.journey import JOURNEY
+from kafkajourney.command.running import main
+from kafkajourney.consuming.command import consumer_command
 
 command = consumer_command(
     JOURNEY,

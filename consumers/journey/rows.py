@@ -4,47 +4,30 @@ import base64
 import json
 import math
 from datetime import date, datetime, time
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafkajourney.events import Decoded, Record, as_text, own_fields
 
-
-class Row(NamedTuple):
-    """A row of ``journey_events``, in the order of its columns; times are as ``events.as_text`` makes them."""
-
-    topic: str
-    partition: int
-    offset: int
-    event_id: str
-    event_type: str
-    user_id: str
-    session_id: str
-    page_url: str
-    occurred_at: str
-    stored_at: str
-    payload: str
+Row = tuple[str, str, str, str, str, str, str]
+"""``event_id``, ``event_type``, ``user_id``, ``session_id``, ``page_url``, ``occurred_at``, ``payload``."""
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def row(record: Record, stored_at: str) -> Row:
-    """Return the row of a record that has an event."""
+def rows(record: Record) -> Row | None:
+    """Return the row of a record."""
     decoded = record.decoded
     if decoded is None:
-        raise ValueError(f"the record at {record.offset} has no event")
+        return None
     event = decoded.event
-    return Row(
-        record.topic,
-        record.partition,
-        record.offset,
+    return (
         str(event.event_id),
         decoded.event_type,
         event.user_id,
         event.session_id,
         event.page_url,
         as_text(event.occurred_at),
-        stored_at,
         payload(decoded),
     )
 

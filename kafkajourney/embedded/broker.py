@@ -12,8 +12,6 @@ from importlib.metadata import files
 
 from kafkajourney.errors import StopError
 
-PARTITION_LIMIT_MIB = 5
-
 _PRODUCER = 0  # RD_KAFKA_PRODUCER: the mock cluster hangs on a client, of any kind
 _SESSION_TIMEOUT_MS = 3_000
 _HEARTBEAT_INTERVAL_MS = 500

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from alembic import command as alembic
 
-from kafkajourney import database
+from kafkajourney.avro.catalogue import load
+from kafkajourney.database import revisions
 from kafkajourney.embedded.broker import embedded_broker
 from kafkajourney.embedded.registry import RegistryServer
-from kafkajourney.embedded.state import EMBEDDED, claimed
-from kafkajourney.registry import Registry
+from kafkajourney.registry.client import Registry
+from kafkajourney.schemas.register import register
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT, Settings
-from schemas.catalogue import load
-from schemas.register import register
+from kafkajourney.state import EMBEDDED, claimed
 
 PARTITIONS = 3
 
@@ -37,7 +37,7 @@ def embedded_stack(folder: Path, topic: str = DEFAULTS["topic"], partitions: int
             topic=topic,
             embedded=True,
         )
-        database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+        revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
         for _ in register(Registry(settings), load(), topic):
             pass
         publish(addresses(settings) | {"kind": EMBEDDED})

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from kafkajourney.command import common_options, main
-from kafkajourney.embedded.state import STATE_FOLDER
+from kafkajourney.command.options import common_options
+from kafkajourney.command.running import main
 from kafkajourney.errors import StopError
+from kafkajourney.state import STATE_FOLDER
 from tests.chaos import campaign
 from tests.stack import Missing, real_stack
 from tests.stack.given import GIVEN

@@ -13,19 +13,23 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kafkajourney import clients, database
-from kafkajourney.demo import GROUPS as CONSUMERS
+from consumers import GROUPS
+from kafkajourney.avro.catalogue import load
+from kafkajourney.control.demo import instances
+from kafkajourney.control.verify.report import Report
+from kafkajourney.control.verify.verifier import Verifier
+from kafkajourney.database import engines
 from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import StopError
-from kafkajourney.registry import Registry
-from kafkajourney.serde import Decoder
-from kafkajourney.verify import Report, Verifier
-from schemas.catalogue import load
+from kafkajourney.kafka import reading
+from kafkajourney.registry.client import Registry
+from kafkajourney.registry.decoder import Decoder
 from schemas.events import EVENT_TYPES
 from tests.chaos.faults import WEIGHTS, Chaos, Fault, kills
 from tests.chaos.fleet import Fleet, Member
 from tests.stack import RealStack
 
+CONSUMERS = instances({group.name: group for group in GROUPS})
 CATCH_UP_DEADLINE = 600.0
 USERS = 1_000
 
@@ -99,7 +103,7 @@ def _enough(chaos: Chaos, plan: Plan) -> bool:
 
 def _end(stack: RealStack) -> int:
     """Return how many records the topic has."""
-    return sum(clients.end_offsets(stack.settings).values())
+    return sum(reading.end_offsets(stack.settings).values())
 
 
 def _catch_up(stack: RealStack) -> None:
@@ -119,9 +123,9 @@ def _catch_up(stack: RealStack) -> None:
 
 def _verify(stack: RealStack) -> Report:
     registry = Registry(stack.settings)
-    engine = database.engine(stack.settings)
+    engine = engines.engine(stack.settings)
     with registry.client:
-        report = Verifier(stack.settings, engine, Decoder(registry, load(), EVENT_TYPES)).run()
+        report = Verifier(stack.settings, engine, Decoder(registry, load(), EVENT_TYPES), GROUPS).run()
     engine.dispose()
     return report
 
@@ -137,7 +141,7 @@ def _summary(plan: Plan, chaos: Chaos, report: Report, seconds: float) -> dict[s
         "faults": dict(sorted(chaos.done.items())),
         "result": {name: value for name, value in asdict(report).items() if name != "examples"},
         "differences": report.examples,
-        "verified": not report.differs and not report.set_aside,
+        "verified": not report.differs and not report.dead_letters,
     }
 
 

@@ -6,11 +6,12 @@ import time
 
 import click
 
-from kafkajourney.command import common_options, main
+from kafkajourney.command.options import common_options
+from kafkajourney.command.running import main
 from kafkajourney.embedded.stack import addresses, environment
-from kafkajourney.embedded.state import STATE_FOLDER, claimed
 from kafkajourney.errors import StopError
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT
+from kafkajourney.state import STATE_FOLDER, claimed
 from tests.stack.download import Missing, java, java_serdes, kafka_libraries, registry_home
 from tests.stack.real import RealStack, real_stack
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from kafkajourney import database
+from kafkajourney.database import engines
 from kafkajourney.settings import DEFAULTS, Settings
 from tests.stack.download import Missing
 from tests.stack.proxy import Proxy
@@ -31,14 +31,14 @@ def settings_for(url: URL, topic: str = DEFAULTS["topic"]) -> Settings:
 
 def execute_outside(url: URL, statement: str) -> None:
     """Execute a statement that must be in no transaction, and in no database that it is about."""
-    with database.disposed(_outside(url)) as engine, engine.connect() as connection:
+    with engines.disposed(_outside(url)) as engine, engine.connect() as connection:
         connection.execute(text(statement))
 
 
 def _outside(url: URL) -> Engine:
     if url.get_backend_name() == "mssql":
-        return database.engine(settings_for(url.set(database="master").update_query_dict({"autocommit": "true"})))
-    return database.engine(settings_for(url)).execution_options(isolation_level="AUTOCOMMIT")
+        return engines.engine(settings_for(url.set(database="master").update_query_dict({"autocommit": "true"})))
+    return engines.engine(settings_for(url)).execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager

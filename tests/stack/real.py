@@ -12,12 +12,13 @@ from typing import Protocol
 from alembic import command as alembic
 from sqlalchemy import make_url
 
-from consumers.groups import GROUPS
-from kafkajourney import database, topics
-from kafkajourney.registry import Registry as RegistryClient
+from consumers import GROUPS
+from kafkajourney.avro.catalogue import load
+from kafkajourney.database import revisions
+from kafkajourney.kafka import topics
+from kafkajourney.registry.client import Registry as RegistryClient
+from kafkajourney.schemas.register import register
 from kafkajourney.settings import DEFAULTS, DIALECTS, Settings
-from schemas.catalogue import load
-from schemas.register import register
 from tests.stack.download import Missing
 from tests.stack.given import GivenServer
 from tests.stack.kafka import Kafka, kafka
@@ -79,7 +80,7 @@ class RealStack:
         else:
             url = f"sqlite:///{self.folder}/{name}.db"
         settings = replace(self.settings, database_url=url)
-        database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+        revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
         return settings
 
     def last_lines(self) -> str:
@@ -138,12 +139,12 @@ def on_given_server(stack: RealStack, url: str) -> Iterator[RealStack]:
 
 def prepare(settings: Settings) -> None:
     """Create the topics, register the schemas, make the tables."""
-    topics.create(settings, list(GROUPS), PARTITIONS, topics.BROKER_DEFAULT)
+    topics.create(settings, [group.name for group in GROUPS], PARTITIONS, topics.BROKER_DEFAULT)
     registry = RegistryClient(settings)
     with registry.client:
         for _ in register(registry, load(), settings.topic):
             pass
-    database.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+    revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx2
 
-from kafkajourney.embedded.registry_store import DEFAULT_LEVEL
+from kafkajourney.embedded.registry_model import DEFAULT_LEVEL
 from tests.stack.download import java, registry_home
 from tests.stack.server import HOST, Server, free_port
 

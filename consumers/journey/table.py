@@ -1,0 +1,24 @@
+"""The table ``journey_events``. Its history is in ``migrations/versions``; a test holds both together."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, MetaData, PrimaryKeyConstraint, Table, Unicode
+
+from kafkajourney.database.types import Guid, JsonText, TopicName, Url, UserId, UtcMillis
+
+journey_events = Table(
+    "journey_events",
+    MetaData(),
+    Column("topic", TopicName),
+    Column("partition", Integer, autoincrement=False),
+    Column("offset", BigInteger, autoincrement=False),
+    Column("event_id", Guid, nullable=False),
+    Column("event_type", Unicode(128), nullable=False),
+    Column("user_id", UserId, nullable=False),
+    Column("session_id", Unicode(128), nullable=False),
+    Column("page_url", Url, nullable=False),
+    Column("occurred_at", UtcMillis, nullable=False),
+    Column("stored_at", UtcMillis, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    # A partition's offsets only grow, so that inserts come at the end of each partition's run.
+    PrimaryKeyConstraint("topic", "partition", "offset", name="pk_journey_events", mssql_clustered=True),
+    CheckConstraint("ISJSON(payload) = 1", name="ck_journey_events_payload").ddl_if(dialect="mssql"),
+)

@@ -1,0 +1,1 @@
+"""Avro schemas, pure: the event types' files, what their JSON means, how versions differ, who can read whom."""

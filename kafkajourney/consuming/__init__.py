@@ -1,0 +1,1 @@
+"""One member of a consumer group: the loop, its dead letters and their replay, its command."""

@@ -1,0 +1,1 @@
+"""The command ``kafkajourney``: stack, demo, doctor, status, verification, dead letters."""

@@ -1,0 +1,89 @@
+"""The doctor: looks at everything a command needs, in the order in which it is needed, and says what to do."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from confluent_kafka.schema_registry import Schema
+
+from kafkajourney.avro.catalogue import load
+from kafkajourney.database import engines, revisions
+from kafkajourney.errors import KafkaJourneyError
+from kafkajourney.kafka import clients, reach, reading
+from kafkajourney.registry.client import NotRegisteredError, Registry
+from kafkajourney.settings import Settings
+
+
+class Finding(NamedTuple):
+    """What was found of one part."""
+
+    part: str
+    well: bool
+    text: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each part; of parts that need one another, the first that is not well is the last."""
+    chains: tuple[dict[str, Callable[[Settings], str]], ...] = (
+        {"broker": _broker, "topic": _topic},
+        {"registry": _registry, "schemas": _schemas},
+        {"driver": _driver, "database": _database, "revision": _revision},
+    )
+    for chain in chains:
+        for part, look in chain.items():
+            try:
+                yield Finding(part, well=True, text=look(settings))
+            except KafkaJourneyError as error:
+                yield Finding(part, well=False, text=str(error))
+                break
+
+
+def _broker(settings: Settings) -> str:
+    metadata = reach.reach(lambda: clients.admin(settings).list_topics(timeout=reach.REACH_TIMEOUT), settings)
+    kind = "the embedded one of this folder" if settings.embedded else f"{len(metadata.brokers)} in the cluster"
+    return f"answers at {settings.bootstrap_servers} ({kind})"
+
+
+def _topic(settings: Settings) -> str:
+    client = clients.admin(settings)
+    partitions = reading.partitions_of(client, settings)
+    metadata = reading.topics(client, settings)[settings.topic].partitions
+    ill = [p for p in partitions if metadata[p].leader < 0 or len(metadata[p].isrs) < len(metadata[p].replicas)]
+    if ill:
+        raise KafkaJourneyError(
+            f"Partitions {ill} of {settings.topic} have no leader or too few replicas in sync. Look at the brokers."
+        )
+    return f"{settings.topic} has {len(partitions)} partitions"
+
+
+def _registry(settings: Settings) -> str:
+    return f"answers at {settings.safe_schema_registry_url} ({len(Registry(settings).subjects())} subjects)"
+
+
+def _schemas(settings: Settings) -> str:
+    registry = Registry(settings)
+    versions = [version for event_type in load().values() for version in event_type.versions]
+    missing = []
+    for version in versions:
+        try:
+            registry.lookup(version.subject, Schema(version.text, "AVRO"))
+        except NotRegisteredError:
+            missing.append(f"{version.subject} version {version.version}")
+    if missing:
+        raise KafkaJourneyError(f"Not registered: {', '.join(missing)}. Run: python -m schemas register")
+    return f"all {len(versions)} versions are registered"
+
+
+def _driver(settings: Settings) -> str:
+    engine = engines.engine(settings)
+    odbc = engine.url.query.get("driver")
+    return engine.url.drivername + (f" with {odbc!r}" if odbc else "")
+
+
+def _database(settings: Settings) -> str:
+    with engines.reached(settings), engines.engine(settings).connect():
+        return f"answers at {settings.safe_database_url}"
+
+
+def _revision(settings: Settings) -> str:
+    revisions.require_newest_revision(engines.engine(settings), settings)
+    return "the tables are at the newest revision"

@@ -1,0 +1,159 @@
+"""The rows of a group that inserts, against the records: side by side in the order of their offsets."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Connection, Engine, func, select
+
+from kafkajourney.control.verify.report import Report, RowsReport
+from kafkajourney.database.types import is_json
+from kafkajourney.database.views import READ_ONLY
+from kafkajourney.events import Record, as_text
+from kafkajourney.group import Group
+
+EVENT_ID = "event_id"
+"""The column that tells whether a row is of this record or of another one, where a table has it."""
+
+
+class Stored(NamedTuple):
+    """A row as the table has it."""
+
+    offset: int
+    values: tuple[Any, ...]
+    """Of the group's own columns; times, ids and texts as ``Group.rows`` makes them."""
+
+
+class RowsCheck:
+    """Compares one partition after another; the rows are read as the records come, so that few are in memory."""
+
+    def __init__(self, topic: str, engine: Engine, connection: Connection, group: Group, report: Report) -> None:
+        self.report = report.rows.setdefault(group.name, RowsReport())
+        self._topic = topic
+        self._engine = engine
+        self._connection = connection
+        self._group = group
+        self._tell = report.tell
+        self._of = group.table.c
+        names = [column.name for column in group.own_columns]
+        self._id = names.index(EVENT_ID) if EVENT_ID in names else None
+        self._partition = self._progress = 0
+        self._dead: set[int] = set()
+        self._rows: Iterator[Stored] = iter(())
+        self._row: Stored | None = None
+
+    def begin(self, partition: int, low: int, progress: int, dead: set[int]) -> None:
+        """Begin with a partition from its first offset on; ``dead`` are the offsets of the group's dead letters."""
+        self._partition, self._progress, self._dead = partition, progress, dead
+        self._count_rows_ahead()
+        self._rows = self._read(low)
+        self._row = next(self._rows, None)
+
+    def see(self, record: Record) -> None:
+        """Compare the record that comes next; it has no event where it cannot be decoded."""
+        offset = record.offset
+        while self._row is not None and self._row.offset < offset:
+            self._count_unexpected(self._row)
+            self._row = next(self._rows, None)
+        if self._row is not None and self._row.offset == offset:
+            self._compare(self._row, record)
+            self._row = next(self._rows, None)
+        elif offset >= self._progress:
+            self.report.lag += 1
+        elif offset in self._dead:
+            self.report.dead_letters += 1
+        elif record.decoded is None or self._expected(record) is not None:
+            self.report.missing += 1
+            self._tell(f"missing: nothing is stored for [{self._partition}] {offset}")
+
+    def end(self) -> None:
+        """Count the rows that are left when the partition's records have come to their end."""
+        for left in (self._row, *self._rows):
+            if left is not None:
+                self._count_unexpected(left)
+
+    def finish(self, partitions: list[int], dropped: int) -> None:  # noqa: ARG002 # of no matter here
+        """Count the rows of partitions that the topic does not have."""
+        elsewhere = select(func.count()).where(self._of.topic == self._topic, self._of.partition.not_in(partitions))
+        if count := self._connection.scalar(elsewhere):
+            self.report.unexpected += count
+            self._tell(f"unexpected: {count} rows are of partitions that the topic does not have")
+
+    def _expected(self, record: Record) -> tuple[Any, ...] | None:
+        if record.decoded is None:
+            return None
+        wanted = self._group.wanted is None or record.decoded.event_type in self._group.wanted
+        return self._group.rows(record) if wanted else None
+
+    def _compare(self, row: Stored, record: Record) -> None:
+        at = f"[{self._partition}] {row.offset}"
+        expected = self._expected(record)
+        if expected is None or (self._id is not None and row.values[self._id] != expected[self._id]):
+            self.report.out_of_order += 1
+            event_id = "" if self._id is None else f" {row.values[self._id]}"
+            self._tell(f"out of order: {at} holds event{event_id}, the topic has another")
+            self._count_if_duplicate(row)
+        elif wrong := list(self._differences(row, expected, record)):
+            self.report.altered += 1
+            self._tell(f"altered: {at} has another {', '.join(wrong)} than the topic")
+        else:
+            self.report.stored += 1
+
+    def _differences(self, row: Stored, expected: tuple[Any, ...], record: Record) -> Iterator[str]:
+        """Yield the names of the columns in which a row differs from what the record gives."""
+        event_class = type(record.decoded.event) if record.decoded else object
+        for column, found, wanted in zip(self._group.own_columns, row.values, expected, strict=True):
+            if not (_same_json(found, wanted, event_class) if is_json(column) else found == wanted):
+                yield column.name
+
+    def _count_unexpected(self, row: Stored) -> None:
+        self.report.unexpected += 1
+        self._tell(f"unexpected: [{self._partition}] {row.offset} is stored, and the topic has no such record")
+        self._count_if_duplicate(row)
+
+    def _count_if_duplicate(self, row: Stored) -> None:
+        if self._id is not None:
+            same = self._of.topic == self._topic, self._of[EVENT_ID] == row.values[self._id]
+            self.report.duplicates += (self._connection.scalar(select(func.count()).where(*same)) or 0) > 1
+
+    def _count_rows_ahead(self) -> None:
+        """Count rows that the progress does not cover: the next consumer would store them again."""
+        of = self._of
+        ahead = select(func.count()).where(
+            of.topic == self._topic, of.partition == self._partition, of.offset >= self._progress
+        )
+        if count := self._connection.scalar(ahead):
+            self.report.ahead += count
+            self._tell(f"ahead: {count} rows of [{self._partition}] are at or after the progress, {self._progress}")
+
+    def _read(self, low: int) -> Iterator[Stored]:
+        """Yield the rows from ``low`` to before the progress that was read: what is stored meanwhile is not meant."""
+        of, own = self._of, self._group.own_columns
+        statement = (
+            select(of.offset, *own)
+            .where(of.topic == self._topic, of.partition == self._partition)
+            .where(of.offset >= low, of.offset < self._progress)
+            .order_by(of.offset)
+            .execution_options(yield_per=1000)
+        )
+        # A connection of its own: SQL Server's takes no other statement while rows are being fetched.
+        with self._engine.connect().execution_options(**READ_ONLY) as connection:
+            for offset, *values in connection.execute(statement):
+                yield Stored(offset, tuple(as_written(column, v) for column, v in zip(own, values, strict=True)))
+
+
+def as_written(column: Column[Any], value: Any) -> Any:
+    """Return a value of a table as ``Group.rows`` makes it: times and UUIDs as text, UUIDs in lower case."""
+    if isinstance(value, datetime):
+        return as_text(value)
+    return value.lower() if column.name == EVENT_ID and isinstance(value, str) else value
+
+
+def _same_json(stored: str, expected: str, event_class: type) -> bool:
+    """Whether two payloads say the same; an older consumer may have known less of the fields that have a default."""
+    before, after = json.loads(stored), json.loads(expected)
+    defaulted = {f.name for f in dataclasses.fields(event_class) if f.default is not dataclasses.MISSING}
+    needed = {name: after[name] for name in after if name in before or name not in defaulted}
+    return bool(before == needed)

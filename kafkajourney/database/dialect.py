@@ -1,0 +1,52 @@
+"""What a database's module in ``kafkajourney.database.dialects`` has to have, and how it is looked up."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from sqlalchemy import Connection, Engine
+
+from kafkajourney import settings
+from kafkajourney.errors import StopError
+from kafkajourney.group import Group
+
+
+class Dialect(Protocol):
+    """All that depends on which database it is. Statements take values as parameters only."""
+
+    CONNECT_ARGUMENTS: Mapping[str, Any]
+    """What the driver is told when it connects."""
+    TRANSIENT_STATES: tuple[str, ...]
+    """Beginnings of the SQLSTATEs of an outage or a conflict."""
+    TRANSIENT_WORDS: tuple[str, ...]
+    """Words in the reason of an outage that has no state or number of its own."""
+    REFUSED_WORDS: tuple[str, ...]
+    """Words in the reason where a value is one that the driver has no form for."""
+    WRONG_WORDS: tuple[str, ...]
+    """Words in the reason of an error that trying again does not mend."""
+
+    def set_up(self, engine: Engine) -> None:
+        """Prepare the engine's connections."""
+
+    def insert(self, connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows into the group's table; each is a tuple in the order of ``group.columns``, with times as text."""
+
+    def add(self, connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows to those of the group's table; each is a tuple in the order of ``group.columns``, each key once."""
+
+    def one_view(self, engine: Engine) -> Mapping[str, Any]:
+        """Return the options of a connection that reads, and sees the database as it was at its first statement."""
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    name: cast("Dialect", import_module(f"kafkajourney.database.dialects.{name}")) for name in settings.DIALECTS
+}
+"""Each served database's module, by SQLAlchemy's name of the backend."""
+
+
+def dialect_of(bind: Engine | Connection) -> Dialect:
+    """Return the module of the database that an engine or a connection is of; raise StopError for an unknown one."""
+    name = bind.dialect.name
+    if name not in DIALECTS:
+        raise StopError(f"Database {name!r} is not supported. Supported are: {', '.join(DIALECTS)}.")
+    return DIALECTS[name]

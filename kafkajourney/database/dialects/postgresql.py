@@ -1,0 +1,87 @@
+"""PostgreSQL, by psycopg: rows go in by COPY, and are added as one JSON parameter."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, String, event
+from sqlalchemy.dialects import postgresql
+
+from kafkajourney.database.dialects.rows import encode, json_arrays, refuse_cut
+from kafkajourney.database.dialects.upsert import names_of, upsert
+from kafkajourney.database.views import READ_ONLY
+from kafkajourney.group import Group
+
+CONNECT_ARGUMENTS: Mapping[str, Any] = {
+    "client_encoding": "utf8",
+    # Seconds. A server that cannot be reached must not hold a consumer up for as long as the system tries.
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+TRANSIENT_STATES = (
+    # Connection (08), read-only for now, as a standby (25006), transaction rollback such as a deadlock (40),
+    # insufficient resources (53), lock not available (55P03), intervention (57), the server's system (58).
+    # https://www.postgresql.org/docs/current/errcodes-appendix.html
+    *("08", "25006", "40", "53", "55P03", "57", "58"),
+)
+TRANSIENT_WORDS: tuple[str, ...] = ()
+REFUSED_WORDS = ("cannot adapt type",)
+WRONG_WORDS: tuple[str, ...] = ()
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+def set_up(engine: Engine) -> None:
+    """Prepare the engine's connections."""
+    event.listen(engine, "do_executemany", _copy)
+    event.listen(engine, "do_execute", lambda cursor, sql, row, context: _copy(cursor, sql, [row], context))
+
+
+def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context: object) -> bool:
+    """Send the rows of a COPY, which psycopg's ``execute`` and ``executemany`` cannot; return whether it is one."""
+    if not statement.startswith("COPY"):
+        return False
+    with cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+    return True
+
+
+def insert(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows, past SQLAlchemy's handling of every single value: docs/decisions/0007-sql.md."""
+    if rows:
+        refuse_cut(len, group.columns, rows)
+        connection.exec_driver_sql(_insert(group), list(rows))
+
+
+def add(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add rows to those that are there."""
+    refuse_cut(len, group.columns, rows)
+    for part in json_arrays(map(encode, rows)):
+        connection.exec_driver_sql(_add(group), (part,))
+
+
+@cache
+def _insert(group: Group) -> str:
+    table = _DIALECT.identifier_preparer.format_table(group.table)
+    return f"COPY {table} ({names_of(group, _DIALECT)}) FROM STDIN"
+
+
+@cache
+def _add(group: Group) -> str:
+    values = ", ".join(_value(column, place) for place, column in enumerate(group.columns))
+    return upsert(group, f"SELECT {values} FROM json_array_elements(%s::json) AS new", _DIALECT)  # noqa: S608 # names only
+
+
+def _value(column: Column[Any], place: int) -> str:
+    """Return what takes a value out of a row. A text is left as it is: cast to the column's length it would be cut."""
+    if isinstance(column.type, String):
+        return f"new->>{place}"
+    return f"(new->>{place})::{column.type.compile(dialect=_DIALECT)}"
+
+
+def one_view(_engine: Engine) -> Mapping[str, Any]:
+    """Return the options of a connection that reads, and sees the database as it was at its first statement."""
+    return {**READ_ONLY, "isolation_level": "REPEATABLE READ"}

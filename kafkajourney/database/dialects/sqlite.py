@@ -1,0 +1,72 @@
+"""SQLite: a file, one writer at a time."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects import sqlite
+
+from kafkajourney.database.dialects.upsert import names_of, upsert
+from kafkajourney.database.views import READ_ONLY
+from kafkajourney.group import Group
+
+CONNECT_ARGUMENTS: Mapping[str, Any] = {}
+TRANSIENT_STATES: tuple[str, ...] = ()
+TRANSIENT_WORDS = ("locked", "busy", "disk I/O error", "database or disk is full", "unable to open database file")
+REFUSED_WORDS = ("binding parameter",)
+WRONG_WORDS = ("no such table", "no such column", "no column named", "readonly database", "file is not a database")
+
+_DIALECT = sqlite.dialect()
+
+
+def set_up(engine: Engine) -> None:
+    """Prepare the engine's connections."""
+    event.listen(engine, "connect", _connect)
+    event.listen(engine, "begin", _begin)
+
+
+def _connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    # A reader never waits for a writer; what is committed is on the disk (FULL) even after a power cut.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA busy_timeout = 10000")  # milliseconds
+
+
+def _begin(connection: Connection) -> None:
+    # A deferred transaction that turns from reading to writing does not wait for another writer, it fails at once.
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def insert(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows, past SQLAlchemy's handling of every single value: docs/decisions/0007-sql.md."""
+    if rows:
+        connection.exec_driver_sql(_insert(group), list(rows))
+
+
+def add(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add rows to those that are there."""
+    if rows:
+        connection.exec_driver_sql(_add(group), list(rows))
+
+
+@cache
+def _insert(group: Group) -> str:
+    table = _DIALECT.identifier_preparer.format_table(group.table)
+    return f"INSERT INTO {table} ({names_of(group, _DIALECT)}) {_values(group)}"
+
+
+@cache
+def _add(group: Group) -> str:
+    return upsert(group, _values(group), _DIALECT)
+
+
+def _values(group: Group) -> str:
+    return f"VALUES ({', '.join('?' * len(group.columns))})"
+
+
+def one_view(_engine: Engine) -> Mapping[str, Any]:
+    """Return the options of a connection that reads; a transaction sees one state of the file anyway."""
+    return READ_ONLY

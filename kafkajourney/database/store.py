@@ -1,0 +1,162 @@
+"""What one consumer group has stored, and how far: the events and the progress, in one transaction.
+
+The guarantee (docs/decisions/0003) stands on ``Store.commit``: rows and progress are committed together, and the
+progress moves only from the offset that this consumer believes in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from kafkajourney.database.engines import sorted_errors
+from kafkajourney.database.tables import consumer_progress, dead_letters
+from kafkajourney.database.views import READ_ONLY
+from kafkajourney.database.writing import Write
+from kafkajourney.errors import FencedError
+from kafkajourney.events import Move, Record, utc_naive
+from kafkajourney.settings import Settings
+
+REASON_LENGTH = 1024
+"""UTF-16 units (as NVARCHAR counts) of a dead letter's reason that the table keeps; its headers have all of it."""
+
+_progress = consumer_progress.c
+_PARTITION = (
+    (_progress.consumer_group == bindparam("group"))
+    & (_progress.topic == bindparam("of"))
+    & (_progress.partition == bindparam("number"))
+)
+_ADVANCE = update(consumer_progress).where(_PARTITION, _progress.next_offset == bindparam("expected"))
+
+_letter = dead_letters.c
+_REPLAYED = update(dead_letters).where(
+    _letter.consumer_group == bindparam("group"),
+    _letter.topic == bindparam("of"),
+    _letter.partition == bindparam("number"),
+    _letter.offset == bindparam("at"),
+    _letter.replayed_at.is_(None),
+)
+
+# The parameters of the row that is inserted next.
+_FORGET = delete(dead_letters).where(*(column == bindparam(column.name) for column in dead_letters.primary_key))
+
+
+class Store:
+    """The tables of one consumer group for one topic.
+
+    Every method raises TransientError while the database is away and StopError where it cannot be used.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        group: str,
+        write: Write,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._group = group
+        self._write = write
+        self._now = now
+
+    def progress(self) -> dict[int, int]:
+        """Return the next offset of every partition that the group has begun."""
+        statement = select(_progress.partition, _progress.next_offset).where(
+            _progress.consumer_group == self._group, _progress.topic == self._settings.topic
+        )
+        with (
+            sorted_errors(self._settings),
+            self._engine.connect().execution_options(**READ_ONLY) as connection,
+        ):
+            return {row.partition: row.next_offset for row in connection.execute(statement)}
+
+    def begin(self, starts: Mapping[int, int]) -> dict[int, int]:
+        """Return the next offset of each of these partitions; one that was never begun begins at its start."""
+        progress = self.progress()
+        rows = [
+            {
+                "consumer_group": self._group,
+                "topic": self._settings.topic,
+                "partition": partition,
+                "next_offset": start,
+                "updated_at": utc_naive(self._now()),
+            }
+            for partition, start in starts.items()
+            if partition not in progress
+        ]
+        if rows:
+            with sorted_errors(self._settings), self._engine.begin() as connection:
+                try:
+                    connection.execute(insert(consumer_progress), rows)
+                except IntegrityError as error:
+                    raise FencedError("another consumer began the same partition") from error
+        return {partition: progress.get(partition, start) for partition, start in starts.items()}
+
+    def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
+        """Store the records' events, note those that are set aside and advance the progress, all or nothing.
+
+        Raises FencedError where another consumer moved the progress, RefusedError where the database refuses a row.
+        """
+        now = utc_naive(self._now())
+        events = [record for record in records if record.decoded is not None]
+        set_aside = [self._dead_letter(record, now) for record in records if record.reason is not None]
+        with sorted_errors(self._settings), self._engine.begin() as connection:
+            # The fence comes first: its row lock makes a zombie wait, then fail before it writes anything.
+            for partition, move in sorted(moves.items()):
+                self._advance(connection, partition, move, now)
+            if set_aside:
+                # Whoever sets the progress back by hand sets records aside again.
+                connection.execute(_FORGET, set_aside)
+                connection.execute(insert(dead_letters), set_aside)
+            if events:
+                self._write(connection, events, now)
+
+    def replay(self, record: Record) -> bool:
+        """Store the event of a record that was set aside; return False where that was done before, or never was aside.
+
+        Raises RefusedError where the database refuses the row.
+        """
+        now = utc_naive(self._now())
+        place = {"group": self._group, "of": record.topic, "number": record.partition, "at": record.offset}
+        with sorted_errors(self._settings), self._engine.begin() as connection:
+            if connection.execute(_REPLAYED.values(replayed_at=now), place).rowcount != 1:
+                return False
+            if record.decoded is not None:
+                self._write(connection, [record], now)
+        return True
+
+    def _dead_letter(self, record: Record, now: datetime) -> dict[str, Any]:
+        return {
+            "consumer_group": self._group,
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "reason": _bounded(record.reason or ""),
+            "set_aside_at": now,
+        }
+
+    def _advance(self, connection: Connection, partition: int, move: Move, now: datetime) -> None:
+        moved = connection.execute(
+            _ADVANCE.values(next_offset=move.next_offset, updated_at=now),
+            {
+                "group": self._group,
+                "of": self._settings.topic,
+                "number": partition,
+                "expected": move.expected,
+            },
+        )
+        if moved.rowcount != 1:
+            raise FencedError(
+                f"the progress of {self._settings.topic} [{partition}] in group {self._group} is no longer "
+                f"{move.expected}: another consumer moved it, and nothing was written"
+            )
+
+
+def _bounded(reason: str) -> str:
+    """Return a reason that every database takes: not too long, and without characters that PostgreSQL refuses."""
+    units = reason.replace("\0", "\\0").encode("utf-16-le", "replace")
+    return units[: 2 * REASON_LENGTH].decode("utf-16-le", "ignore")

@@ -1,0 +1,30 @@
+"""Types of columns, each as the three databases have it."""
+
+from typing import Any
+
+from sqlalchemy import Column, DateTime, String, Unicode, UnicodeText
+from sqlalchemy.dialects import mssql, postgresql
+
+# DATETIME2(3) in UTC; a naive datetime of UTC on the Python side, everywhere.
+UtcMillis = (
+    DateTime()
+    .with_variant(mssql.DATETIME2(3), "mssql")  # type: ignore[no-untyped-call]
+    .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+)
+Guid = (
+    String(36)
+    .with_variant(mssql.UNIQUEIDENTIFIER(as_uuid=False), "mssql")
+    .with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+)
+BINARY = "Latin1_General_100_BIN2"
+"""SQL Server compares text by its collation, by default without regard to case: two users must not become one."""
+UserId = Unicode(128).with_variant(Unicode(128, collation=BINARY), "mssql")
+TopicName = String(249).with_variant(String(249, collation=BINARY), "mssql")  # Kafka's limit; ASCII only
+GroupName = String(255).with_variant(String(255, collation=BINARY), "mssql")
+Url = Unicode(2048)
+JsonText = UnicodeText().with_variant(mssql.NVARCHAR(), "mssql")
+
+
+def is_json(column: Column[Any]) -> bool:
+    """Whether a column holds JSON text: the only texts without a length."""
+    return isinstance(column.type, String) and not column.type.length

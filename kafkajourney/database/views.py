@@ -1,0 +1,7 @@
+"""How a connection reads: it waits for no writer, and can see the database as it was at one moment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+READ_ONLY: Mapping[str, Any] = {"read_only": True}
+"""Execution options of a connection that only reads, so that it waits for no writer."""

@@ -1,0 +1,53 @@
+"""From a batch of records to the rows of a group's table, within the transaction that advances the progress."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from kafkajourney.database.dialect import dialect_of
+from kafkajourney.events import Record, as_text
+from kafkajourney.group import Group, Merge, Row
+
+Write = Callable[[Connection, Sequence[Record], datetime], None]
+"""Writes a batch's events within the transaction; the time is now, naive UTC."""
+
+_MERGES: dict[Merge, Callable[[Iterable[Any]], Any]] = {Merge.SUM: sum, Merge.MAX: max}
+
+
+def writer(group: Group) -> Write:
+    """Return what writes a group's records into its table."""
+    if group.merge is not None:
+        return lambda connection, records, _now: dialect_of(connection).add(connection, group, totals(group, records))
+    return lambda connection, records, now: dialect_of(connection).insert(
+        connection, group, placed(group, records, as_text(now))
+    )
+
+
+def placed(group: Group, records: Iterable[Record], stored_at: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a group that inserts, in the order of ``group.columns``."""
+    tail = (stored_at,) if "stored_at" in group.table.columns else ()
+    return [
+        (record.topic, record.partition, record.offset, *tail, *row)
+        for record in records
+        if (row := group.rows(record)) is not None
+    ]
+
+
+def totals(group: Group, records: Iterable[Record]) -> list[Row]:
+    """Return what records add to the table of a group that adds: a row for each key, in the order of ``group.columns``.
+
+    The rows are in the order of their keys, so that two transactions lock them in the same order.
+    """
+    width = len(group.key)
+    merges = [_MERGES[merge] for _column, merge in group.merged]
+    added: defaultdict[Row, list[Row]] = defaultdict(list)
+    for record in records:
+        if (row := group.rows(record)) is not None:
+            added[row[:width]].append(row[width:])
+    return [
+        key + tuple(merge(values) for merge, values in zip(merges, zip(*added[key], strict=True), strict=True))
+        for key in sorted(added)
+    ]

@@ -1,0 +1,70 @@
+"""A consumer group as an application describes it: what it wants of the topic, and what becomes of a record.
+
+The library does the rest for every group and every dialect: the transaction, the fence, dead letters, ``verify``,
+``status``, metrics. An application lists its groups in ``consumers/__init__.py``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Column, Table
+
+from kafkajourney.events import Record
+
+FILLED = ("topic", "partition", "offset", "stored_at")
+"""Columns that the library fills, where the table of a group that inserts has them; all others are the group's own."""
+
+Row = tuple[Any, ...]
+"""The values of a group's own columns, in the table's order. Times are as ``events.as_text`` makes them."""
+
+
+class Merge(Enum):
+    """How a column takes what a row adds to it."""
+
+    SUM = "sum"
+    MAX = "max"
+
+
+SUM, MAX = Merge.SUM, Merge.MAX
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A consumer group: one row of its table for each record, or for each key, to which the records add."""
+
+    name: str
+    """Also the folder of its package, so that ``python -m consumers.<name>`` runs it."""
+    wanted: frozenset[str] | None
+    """The short names of the event types that it takes, None for all; others are passed over."""
+    table: Table
+    rows: Callable[[Record], Row | None]
+    """Returns the row of a record that has an event, None where it gives none. Pure."""
+    merge: Mapping[str, Merge] | None = None
+    """None to insert each row; else the columns that are added to, all others being the key."""
+    person: str | None = None
+    """The column that names the user, None where no column does."""
+
+    @cached_property
+    def own_columns(self) -> tuple[Column[Any], ...]:
+        """Return the columns that ``rows`` gives values for, in the table's order."""
+        return tuple(column for column in self.table.columns if self.merge is not None or column.name not in FILLED)
+
+    @cached_property
+    def columns(self) -> tuple[Column[Any], ...]:
+        """Return the columns of a row as it is written: those that the library fills, then the group's own."""
+        filled = tuple(column for column in self.table.columns if column not in self.own_columns)
+        return filled + self.own_columns
+
+    @cached_property
+    def key(self) -> tuple[Column[Any], ...]:
+        """Return the columns that tell a row of a group that adds from the others."""
+        return tuple(column for column in self.own_columns if column.name not in (self.merge or ()))
+
+    @cached_property
+    def merged(self) -> tuple[tuple[Column[Any], Merge], ...]:
+        """Return the columns that are added to, each with how."""
+        merge = self.merge or {}
+        return tuple((column, merge[column.name]) for column in self.own_columns if column.name in merge)

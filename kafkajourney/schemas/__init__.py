@@ -1,0 +1,1 @@
+"""The tool behind ``python -m schemas``: checks, classes, registration, differences, new files."""

@@ -1,0 +1,1 @@
+"""What watches a process: its log, metrics, health and traces; ``monitoring`` is the door."""

@@ -1,0 +1,143 @@
+"""The consume loop's log: what an operator has to know, a line each; of an outage few, however long it lasts."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kafkajourney.command.logs import event
+from kafkajourney.errors import DatabaseAwayError, RecordError, TransientError, without_row, without_values
+from kafkajourney.watching.observer import Batch, Observer
+
+FIRST_INTERVAL = 10.0
+LONGEST_INTERVAL = 600.0
+"""Seconds between two lines about one outage: the first interval is doubled until it is the longest."""
+
+QUIET = 10.0
+"""Seconds without a failure after which an outage is over though nothing came that could be committed."""
+
+log = logging.getLogger("kafkajourney.consumer")
+
+
+class Reminders:
+    """When to tell of an outage: at once, at once when its cause changes, else at growing intervals. Time is given."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        """When the outage began, None where there is none."""
+        self._well_since: float | None = None
+        self._cause = ""
+        self._interval = FIRST_INTERVAL
+        self._next = 0.0
+
+    def is_due(self, cause: str, now: float) -> bool:
+        """Return whether to tell now of an outage with this cause."""
+        self._well_since = None
+        if self._since is None:
+            self._since, self._interval = now, FIRST_INTERVAL
+        elif cause == self._cause:
+            if now < self._next:
+                return False
+            self._interval = min(2 * self._interval, LONGEST_INTERVAL)
+        self._cause, self._next = cause, now + self._interval
+        return True
+
+    def lasts(self, now: float) -> float:
+        """Return how many seconds the outage lasts by now."""
+        return 0.0 if self._since is None else now - self._since
+
+    def seems_over(self, now: float) -> None:
+        """Note that something has worked again."""
+        self._well_since = now
+
+    def is_over(self, now: float) -> bool:
+        """Return whether nothing has failed for long enough since."""
+        return self._since is not None and self._well_since is not None and now - self._well_since >= QUIET
+
+    def over(self, now: float) -> float | None:
+        """End the outage; return how many seconds it lasted until something worked again, None where there was none."""
+        seconds = None if self._since is None else self.lasts(now if self._well_since is None else self._well_since)
+        self._since = self._well_since = None
+        return seconds
+
+
+class LoopLog(Observer):
+    """Writes what the loop tells to the log."""
+
+    def __init__(self, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._topic = topic
+        self._clock = clock
+        self._outage = Reminders()
+        self._late_since: float | None = None
+        """When an answer was asked for that is late, so that the loop will go on with a failure."""
+
+    def turned(self) -> None:  # noqa: D102 # Observer says it
+        if self._late_since is not None:
+            self._remind_of_late_answer(self._late_since)
+        elif self._outage.is_over(self._clock()):
+            self._tell_over()
+
+    def assigned(self, partitions: Iterable[int]) -> None:  # noqa: D102 # Observer says it
+        numbers = sorted(partitions)
+        log.info("assigned: %s %s", self._topic, numbers, extra=event("assigned", partitions=numbers))
+
+    def revoked(self, partitions: Iterable[int], *, lost: bool) -> None:  # noqa: D102
+        numbers, name = sorted(partitions), "lost" if lost else "revoked"
+        log.info("%s: %s %s", name, self._topic, numbers, extra=event(name, partitions=numbers))
+
+    def idle(self) -> None:  # noqa: D102
+        sentence = "idle: all partitions of %s have an owner in the group; ready to take over"
+        log.info(sentence, self._topic, extra=event("idle"))
+
+    def set_aside(self, message: Any, reason: RecordError) -> None:  # noqa: D102
+        partition, offset, why = message.partition(), message.offset(), without_values(str(reason))
+        fields = event("dead_letter", partition=partition, offset=offset, error=type(reason).__name__)
+        log.warning("dead letter: [%d] %d: %s", partition, offset, why, extra=fields)
+
+    def stored(self, batch: Batch) -> None:  # noqa: D102
+        if not log.isEnabledFor(logging.DEBUG):
+            return
+        offsets = {partition: (move.expected, move.next_offset - 1) for partition, move in sorted(batch.moves.items())}
+        places = ", ".join(f"[{partition}] {first}-{last}" for partition, (first, last) in offsets.items())
+        events, seconds = sum(record.decoded is not None for record in batch.records), round(batch.database_seconds, 3)
+        fields = event("stored", partitions=list(offsets), offsets=offsets, events=events, seconds=seconds)
+        log.debug("stored: %d events of %s in %.3f s", events, places, seconds, extra=fields)
+
+    def settled(self, positions: Mapping[int, int]) -> None:  # noqa: D102
+        self._outage.seems_over(self._clock())
+        places = ", ".join(f"[{partition}] at {offset}" for partition, offset in sorted(positions.items()))
+        fields = event("settled", partitions=sorted(positions), offsets=dict(positions))
+        log.debug("going on: %s", places, extra=fields)
+
+    def failed(self, error: TransientError, retry_in: float) -> None:  # noqa: D102
+        self._late_since, wait = None, round(retry_in, 1)
+        self._remind("failed", error.cause, f", next try in {wait} s: {without_row(str(error))}", retry_in=wait)
+
+    def waiting(self, seconds: float) -> None:  # noqa: D102
+        self._late_since = self._clock() - seconds
+        self._remind_of_late_answer(self._late_since)
+
+    def _remind_of_late_answer(self, since: float) -> None:
+        sentence = f": the database has not answered for {self._clock() - since:.0f} s; polling goes on"
+        self._remind("waiting", DatabaseAwayError.cause, sentence)
+
+    def _remind(self, name: str, cause: str, sentence: str, **fields: Any) -> None:
+        """Tell of the outage, where that is due."""
+        now = self._clock()
+        if self._outage.is_due(cause, now):
+            seconds = round(self._outage.lasts(now), 1)
+            so_far = f" for {seconds} s" if seconds else ""
+            log.warning("waiting%s%s", so_far, sentence, extra=event(name, cause=cause, seconds=seconds, **fields))
+
+    def recovered(self, seconds: float) -> None:  # noqa: ARG002, D102
+        if self._late_since is None:
+            self._tell_over()
+
+    def _tell_over(self) -> None:
+        seconds = self._outage.over(self._clock())
+        if seconds is not None:
+            log.info("going on after %.1f s", seconds, extra=event("recovered", seconds=round(seconds, 1)))
+
+    def abandoned(self) -> None:  # noqa: D102
+        sentence = "the broker does not answer; leaving without a word. Nothing is lost, the database has it all"
+        log.warning(sentence, extra=event("abandoned"))
