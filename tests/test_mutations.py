@@ -21,7 +21,7 @@ class Mutation(NamedTuple):
     caught_by: str
 
 
-LOOP, STORE = "kafkajourney/loop.py", "kafkajourney/store.py"
+LOOP, STORE = "kafkajourney/consuming/loop.py", "kafkajourney/database/store.py"
 
 MUTATIONS = {
     "offsets stored before the commit": Mutation(

@@ -33,7 +33,7 @@ DOCUMENTS = {
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 }
 SOURCES = {
-    str(path.relative_to(ROOT)): re.sub(r"^from .*", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    str(path.relative_to(ROOT)): re.sub(r"^from .*|\\n", "\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for path in ROOT.glob("kafkajourney/**/*.py")
 }
 

@@ -406,7 +406,7 @@ def test_a_file_that_nobody_holds_is_no_stack(tmp_path: Path, left: str) -> None
 OWNER = """
 import sys
 from pathlib import Path
-from kafkajourney.embedded.state import claimed
+from kafkajourney.state import claimed
 with claimed(Path(sys.argv[1])) as publish:
     publish({"topic": "t"})
     print("ready", flush=True)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.dialects import mssql as sqlalchemy_mssql
-from sqlalchemy.exc import DBAPIError, ResourceClosedError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ResourceClosedError
 
 from consumers import GROUPS
 from consumers.analytic import ANALYTIC
@@ -33,7 +33,7 @@ from kafkajourney.database.dialects import rows as dialects_rows
 from kafkajourney.database.dialects.mssql_errors import LOST, NUMBERS
 from kafkajourney.database.errors import sorted_error
 from kafkajourney.database.writing import placed
-from kafkajourney.errors import KafkaJourneyError, RefusedError, StopError, TransientError
+from kafkajourney.errors import DatabaseAwayError, KafkaJourneyError, RefusedError, StopError, TransientError
 from kafkajourney.events import Move, Record, as_text
 from kafkajourney.settings import Settings
 from tests.conftest import ROOT
@@ -68,8 +68,11 @@ class RecordingConnection:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
+        self.failure: DBAPIError | None = None
 
     def exec_driver_sql(self, statement: str, parameters: tuple[str]) -> None:
+        if self.failure is not None:
+            raise self.failure
         self.calls.append((" ".join(statement.split()), *parameters))
 
 
@@ -396,9 +399,15 @@ def test_who_loses_the_race_for_a_new_user_begins_again() -> None:
     words = (
         "[SQL Server]Violation of PRIMARY KEY constraint '{}'. Cannot insert duplicate key in object 'dbo.x'. (2627)"
     )
-    for constraint, expected in (("pk_video_plays", TransientError), ("pk_journey_events", RefusedError)):
-        error = odbc("23000", words.format(constraint), "[SQL Server]Terminated. (3621)", kind="IntegrityError")
-        assert type(sorted_error(error, URL)) is expected
+    rows = [("u", 1, as_text(AT))]
+    connection: Any = RecordingConnection()
+    connection.failure = odbc("23000", words.format("pk_video_plays"), TERMINATED, kind="IntegrityError")
+    with pytest.raises(DatabaseAwayError, match="another consumer added the same row of video_plays"):
+        add_plays(connection, rows)
+    connection.failure = odbc("23000", words.format("pk_journey_events"), TERMINATED, kind="IntegrityError")
+    with pytest.raises(IntegrityError) as raised:
+        insert_events(connection, [row(play(0), as_text(AT))])
+    assert type(sorted_error(raised.value, URL)) is RefusedError
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_what_cannot_be_had_is_refused(variables: dict[str, str], words: str) ->
 IMPORTS = """
 import sys
 import producer.__main__, consumers.journey.__main__
-from kafkajourney.tracing import OFF, tracing
+from kafkajourney.watching.tracing import OFF, tracing
 with tracing("kafkajourney-test", {}) as traces:
     assert traces is OFF
 print([name for name in sys.modules if name.startswith("opentelemetry")])

@@ -5,24 +5,21 @@ histogram takes what a batch took, and the delay of its oldest event in each par
 See docs/decisions/0009-metrics.md; docs/operations.md lists all metrics.
 """
 
-import contextlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC
 from functools import partial
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from kafkajourney.errors import BrokerAwayError, RecordError, TransientError
+from kafkajourney.errors import RecordError, TransientError
 from kafkajourney.events import Record
 from kafkajourney.watching.observer import Batch, Observer
+from kafkajourney.watching.partitions import Ends, Partitions
 from kafkajourney.watching.round_trips import RoundTrips
 
 SIZES = (1, 10, 50, 100, 500, 1000, 2000, 5000, 10_000)
@@ -34,23 +31,6 @@ WORK = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 DELAYS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
 
 
-Ends = Callable[[Collection[int]], Mapping[int, int]]
-"""Asks the broker for the end offset of these partitions, and not long; raises BrokerAwayError."""
-
-
-# --- consumers --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a partition stands that this consumer owns."""
-
-    position: int | None = None
-    """The next offset by the database, None until it has told it."""
-    paused_since: float | None = None
-    """Since when nothing is taken of it, in seconds since the epoch; None while it goes on."""
-
-
 class ConsumerMetrics(Observer):
     """The metrics of one consumer."""
 
@@ -58,7 +38,7 @@ class ConsumerMetrics(Observer):
         self.registry = CollectorRegistry()
         self._group = group
         self._clock = clock
-        self._partitions = _Partitions(group, topic, ends)
+        self._partitions = Partitions(group, topic, ends)
         self._brokers = RoundTrips()
         self.registry.register(self._partitions)
         self.registry.register(self._brokers)
@@ -192,65 +172,3 @@ def _occurred(record: Record) -> float | None:
 def _produced(record: Record) -> float | None:
     kind, milliseconds = record.message.timestamp()
     return None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds / 1000
-
-
-class _Partitions(Collector):
-    """The partitions that a consumer owns: told on the loop's thread, read on others, so that no dict is changed."""
-
-    def __init__(self, group: str, topic: str, ends: Ends) -> None:
-        self._group = group
-        self._topic = topic
-        self._ask = ends
-        self._ends: Mapping[int, int] = {}
-        """The last that was heard, for where the broker does not answer."""
-        self._places: Mapping[int, Place] = {}
-
-    def own(self, partitions: Iterable[int], now: float) -> None:
-        self._places = {**self._places, **dict.fromkeys(partitions, Place(paused_since=now))}
-
-    def disown(self, partitions: Collection[int]) -> None:
-        self._places = {p: place for p, place in self._places.items() if p not in partitions}
-
-    def pause(self, partitions: Iterable[int], now: float) -> None:
-        held = {p: place for p in partitions if (place := self._places.get(p)) and place.paused_since is None}
-        self._places = {**self._places, **{p: Place(place.position, now) for p, place in held.items()}}
-
-    def advance(self, positions: Mapping[int, int]) -> None:
-        owned = {p: (at, self._places[p]) for p, at in positions.items() if p in self._places}
-        self._places = {**self._places, **{p: Place(at, place.paused_since) for p, (at, place) in owned.items()}}
-
-    def go_on(self, positions: Mapping[int, int]) -> None:
-        self._places = {**self._places, **{p: Place(at) for p, at in positions.items() if p in self._places}}
-
-    def take(self, statistics: Mapping[str, Any]) -> None:
-        partitions = statistics.get("topics", {}).get(self._topic, {}).get("partitions", {})
-        self._ends = {**self._ends, **{int(p): of["hi_offset"] for p, of in partitions.items() if of["hi_offset"] >= 0}}
-
-    def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Return the partitions' ends by the broker; where it does not answer, by librdkafka's last statistics.
-
-        Those alone would be too little: of a paused partition nothing is fetched, and its end in them stands still.
-        """
-        with contextlib.suppress(BrokerAwayError):  # a metric of its own tells of that
-            self._ends = {**self._ends, **self._ask(partitions)}
-        return self._ends
-
-    def collect(self) -> Iterator[Metric]:
-        gauge = partial(GaugeMetricFamily, labels=["group", "topic", "partition"])
-        progress = gauge("kafkajourney_progress_offset", "The next offset to be stored, as the database has it.")
-        lag = gauge("kafkajourney_lag_records", "Records between the progress and the end of the partition.")
-        paused = gauge("kafkajourney_paused", "1 while nothing is taken of the partition, else 0.")
-        since = gauge("kafkajourney_paused_since_timestamp_seconds", "Since when; only while it is paused.")
-        places = self._places
-        known = {p: place.position for p, place in places.items() if place.position is not None}
-        ends = self.ends(known)
-        for partition, place in places.items():
-            labels = (self._group, self._topic, str(partition))
-            paused.add_metric(labels, place.paused_since is not None)
-            if place.paused_since is not None:
-                since.add_metric(labels, place.paused_since)
-            if place.position is not None:
-                progress.add_metric(labels, place.position)
-            if place.position is not None and partition in ends:
-                lag.add_metric(labels, max(0, ends[partition] - place.position))
-        yield from (progress, lag, paused, since)

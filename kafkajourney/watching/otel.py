@@ -52,7 +52,7 @@ Attributes = dict[str, AttributeValue]
 def provider(service: str, exporters: Iterable[str]) -> TracerProvider:
     """Return what makes spans and sends them in the background; all else of it is as OTEL_* variables say."""
     named = OTELResourceDetector().detect().attributes
-    # Shut down by kafkajourney.tracing, which does not wait for ever.
+    # Shut down by kafkajourney.watching.tracing, which does not wait for ever.
     made = TracerProvider(resource=Resource.create({SERVICE_NAME: service, **named}), shutdown_on_exit=False)
     for name in exporters:
         made.add_span_processor(BatchSpanProcessor(EXPORTERS[name]()))

@@ -13,7 +13,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Written out and not taken from kafkajourney.tables: a migration stays as it was when the tables move on.
+# Written out and not taken from the tables: a migration stays as it was when the tables move on.
 UTC_MILLIS = (
     sa.DateTime()
     .with_variant(mssql.DATETIME2(3), "mssql")  # type: ignore[no-untyped-call]
