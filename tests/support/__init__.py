@@ -1,0 +1,1 @@
+"""What tests share: processes, fakes, a database each, files to change."""

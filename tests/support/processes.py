@@ -1,0 +1,95 @@
+"""This project's commands as the processes that users run."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.stack import Missing
+
+ROOT = Path(__file__).parents[2]
+
+
+FOLDER = ROOT / "schemas"
+"""The event types' files."""
+
+
+COMMAND_DEADLINE = 60.0
+
+
+class Commands:
+    """Runs this project's commands as processes with the settings of a stack."""
+
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+        self.folder = folder
+        self.variables = variables
+        self.running: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> "Running":
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=self.folder,
+            env={"KAFKAJOURNEY_LOG_FORMAT": "text", **self.variables, **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.running.append(process)
+        return Running(process)
+
+    def run(self, *arguments: str, code: int = 0, variables: Mapping[str, str] | None = None) -> str:
+        """Run a command to its end; return what it printed."""
+        output = self.start(*arguments, variables=variables).end(code)
+        assert "Traceback" not in output
+        return output
+
+
+class Running:
+    """A command that runs; what it prints so far is in ``lines``."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    def read_until(self, text: str) -> str:
+        """Return the first line with this text; fail where the command ends without it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} was never printed, but:\n{''.join(self.lines)}")
+
+    def end(self, code: int = 0) -> str:
+        """Wait for the end; return all that was printed."""
+        rest, _ = self.process.communicate(timeout=COMMAND_DEADLINE)
+        output = "".join(self.lines) + rest
+        assert self.process.returncode == code, output
+        return output
+
+
+def end_all(commands: Commands) -> None:
+    for process in commands.running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def missing_part(missing: Missing) -> NoReturn:
+    """Skip the test with the reason; in CI, where every part has to be had, fail."""
+    required = "CI" in os.environ or "KAFKAJOURNEY_REQUIRE_REAL" in os.environ
+    (pytest.fail if required else pytest.skip)(str(missing))
+
+
+def wait_for(condition: Callable[[], object], deadline: float = 30.0) -> None:
+    """Wait until the condition holds; fail after ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < end, f"not within {deadline} s"
+        time.sleep(0.02)
