@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit stack chaos bench lint format constraints clean
+.PHONY: help setup demo test nightly coverage unit stack chaos bench lint format constraints clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,11 +25,19 @@ else
 	$(BIN)/kafkajourney demo
 endif
 
-test: setup ## run all tests
-	$(BIN)/python -m pytest
+WORKERS ?= 4
+
+test: setup ## run all tests; what is long by nature in its short form (WORKERS=N at once)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+nightly: setup ## run all tests in their full form: every mutation, 100,000 fuzzed records
+	KAFKAJOURNEY_TEST_FULL=1 $(BIN)/python -m pytest
+
+coverage: setup ## measure the branches that the tests without a stack cover
+	$(BIN)/python -m pytest -m 'not stack and not slow' -n 2 --cov --cov-report=term:skip-covered -q
 
 unit: setup ## run the tests that need no broker (seconds)
-	$(BIN)/python -m pytest -m 'not stack and not slow'
+	$(BIN)/python -m pytest -m 'not stack and not slow' -n 2 -q
 
 stack: setup ## start real Kafka and a real registry; they run until Ctrl-C (needs Java 17 and Maven)
 	$(BIN)/python -m tests.stack
@@ -40,10 +48,11 @@ chaos: setup ## the fault suite: 200 SIGKILLs and other faults over a million ev
 bench: setup ## measure drain, producing, latency and scale, with peers, on real Kafka (25 minutes)
 	$(BIN)/python -m benchmarks
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and the rules of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: setup ## let ruff format and mend what it can
 	$(BIN)/ruff format .

@@ -14,11 +14,11 @@ from kafkajourney.registry.client import Registry
 from kafkajourney.settings import Settings
 from tests.support.fuzz import records
 from tests.support.pipeline import rows
-from tests.support.processes import Commands
+from tests.support.processes import FULL, Commands
 
 pytestmark = pytest.mark.stack
 
-NUMBER = 100_000
+NUMBER = 100_000 if FULL else 20_000
 SEED = 20_260_101
 
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -21,6 +20,7 @@ from kafkajourney.events import Event
 from kafkajourney.producing.ndjson import Reader
 from producer.simulator import simulate
 from schemas.events import EVENT_TYPES, FormSubmitted, PageViewed, SearchPerformed, VideoPlayed
+from tests.support.processes import ROOT
 
 reader = Reader(catalogue.load(), EVENT_TYPES)
 parse, read = reader.parse, reader.read

@@ -112,7 +112,7 @@ def test_consumers_that_are_killed_lose_nothing_and_double_nothing(stack: Settin
 
 DIES = """
 import os, runpy, sys
-from kafkajourney.loop import ConsumeLoop
+from kafkajourney.consuming.loop import ConsumeLoop
 {patch}
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
@@ -120,7 +120,7 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 DEATHS = {
     "between commit and store": "ConsumeLoop._store_offsets = lambda *_: os._exit(9)",
     "between write and commit": """
-from kafkajourney.store import Store
+from kafkajourney.database.store import Store
 make = Store.__init__
 def make_dying(self, engine, settings, group, write):
     make(self, engine, settings, group, lambda *batch: (write(*batch), os._exit(9)))
@@ -218,5 +218,5 @@ def test_a_poison_record_is_set_aside_and_verify_accounts_for_it(stack: Settings
     assert "dead letter" in commands.run("consumers.journey", "--until-caught-up")
     commands.run("consumers.analytic", "--until-caught-up")
     output = commands.run("kafkajourney", "verify")
-    assert "set aside" in output
+    assert "dead letters  1" in output
     assert "produced 41, stored 40, missing 0" in output

@@ -19,7 +19,10 @@ FOLDER = ROOT / "schemas"
 """The event types' files."""
 
 
-COMMAND_DEADLINE = 60.0
+FULL = "KAFKAJOURNEY_TEST_FULL" in os.environ
+"""Whether what is long by nature runs in its full form (`.ci/nightly`); read now, a fixture takes the variable away."""
+
+COMMAND_DEADLINE = 120.0
 
 
 class Commands:
