@@ -13,6 +13,16 @@ from kafkajourney.state import STATE_FOLDER
 from tests.stack import Missing, RealStack, real_stack
 from tests.support.processes import Commands, end_all, missing_part
 
+SPREAD = {"test_logs", "test_metrics", "test_pipeline", "test_status"}
+"""Files whose tests may run on different workers at once: long ones, whose fixtures are each test's own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one file on one worker (--dist loadgroup): they share what the file has started."""
+    for item in items:
+        if item.path.stem not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
