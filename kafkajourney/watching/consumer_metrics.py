@@ -53,7 +53,7 @@ class ConsumerMetrics(Observer):
         )
         self._passed = count(
             "kafkajourney_processed_offsets_total",
-            "Offsets by which the progress advanced: events stored, set aside and passed over.",
+            "Offsets by which the progress advanced: events stored, dead letters and records passed over.",
             ["group"],
         ).labels(group)
         self._retries = self._from_zero(
