@@ -25,7 +25,7 @@ else
 	$(BIN)/kafkajourney demo
 endif
 
-WORKERS ?= 4
+WORKERS ?= 3
 
 test: setup ## run all tests; what is long by nature in its short form (WORKERS=N at once)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

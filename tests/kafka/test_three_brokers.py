@@ -19,7 +19,7 @@ from tests.support.processes import Commands, Running, end_all, missing_part, wa
 pytestmark = pytest.mark.stack
 
 RATE = 300
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 
 @pytest.fixture

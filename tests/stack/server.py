@@ -14,7 +14,7 @@ from typing import Self
 from kafkajourney.errors import StopError
 
 HOST = "127.0.0.1"
-START_DEADLINE = 60.0
+START_DEADLINE = 180.0
 STOP_DEADLINE = 30.0
 LINES_SHOWN = 20
 

@@ -22,7 +22,7 @@ FOLDER = ROOT / "schemas"
 FULL = "KAFKAJOURNEY_TEST_FULL" in os.environ
 """Whether what is long by nature runs in its full form (`.ci/nightly`); read now, a fixture takes the variable away."""
 
-COMMAND_DEADLINE = 120.0
+COMMAND_DEADLINE = 180.0
 
 
 class Commands:
@@ -90,7 +90,7 @@ def missing_part(missing: Missing) -> NoReturn:
     (pytest.fail if required else pytest.skip)(str(missing))
 
 
-def wait_for(condition: Callable[[], object], deadline: float = 30.0) -> None:
+def wait_for(condition: Callable[[], object], deadline: float = 90.0) -> None:
     """Wait until the condition holds; fail after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while not condition():
