@@ -4,7 +4,7 @@ The library does the rest for every group and every dialect: the transaction, th
 ``status``, metrics. An application lists its groups in ``consumers/__init__.py``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -26,6 +26,10 @@ class Merge(Enum):
 
     SUM = "sum"
     MAX = "max"
+
+    def of(self, values: Iterable[Any]) -> Any:
+        """Return what several rows, at least one, add together."""
+        return sum(values) if self is Merge.SUM else max(values)
 
 
 SUM, MAX = Merge.SUM, Merge.MAX

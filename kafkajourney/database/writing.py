@@ -9,12 +9,10 @@ from sqlalchemy import Connection
 
 from kafkajourney.database.dialect import dialect_of
 from kafkajourney.events import Record, as_text
-from kafkajourney.group import Group, Merge, Row
+from kafkajourney.group import Group, Row
 
 Write = Callable[[Connection, Sequence[Record], datetime], None]
 """Writes a batch's events within the transaction; the time is now, naive UTC."""
-
-_MERGES: dict[Merge, Callable[[Iterable[Any]], Any]] = {Merge.SUM: sum, Merge.MAX: max}
 
 
 def writer(group: Group) -> Write:
@@ -42,12 +40,12 @@ def totals(group: Group, records: Iterable[Record]) -> list[Row]:
     The rows are in the order of their keys, so that two transactions lock them in the same order.
     """
     width = len(group.key)
-    merges = [_MERGES[merge] for _column, merge in group.merged]
+    merges = [merge for _column, merge in group.merged]
     added: defaultdict[Row, list[Row]] = defaultdict(list)
     for record in records:
         if (row := group.rows(record)) is not None:
             added[row[:width]].append(row[width:])
     return [
-        key + tuple(merge(values) for merge, values in zip(merges, zip(*added[key], strict=True), strict=True))
+        key + tuple(merge.of(values) for merge, values in zip(merges, zip(*added[key], strict=True), strict=True))
         for key in sorted(added)
     ]

@@ -168,19 +168,26 @@ class QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def guarded_registry(certificate: Path) -> Iterator[str]:
-    """Run a registry behind TLS and a password; yield its URL."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+def served(context: ssl.SSLContext) -> Iterator[str]:
+    """Serve the guard behind TLS until the block ends; yield ``host:port``."""
     server = make_server(HOST, 0, Guard(), threaded=True, request_handler=QuietHandler, ssl_context=context)
     thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"https://{HOST}:{server.port}"
+        yield f"{HOST}:{server.port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def guarded_registry(certificate: Path) -> Iterator[str]:
+    """Run a registry behind TLS and a password; yield its URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with served(context) as address:
+        yield f"https://{address}"
 
 
 def deploy(secured: Secured, folder: Path) -> None:
@@ -411,15 +418,8 @@ def demanding_server(secured: Secured, version: ssl.TLSVersion) -> Iterator[str]
     context.load_verify_locations(secured.authority.certificate)
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = context.maximum_version = version
-    server = make_server(HOST, 0, Guard(), threaded=True, request_handler=QuietHandler, ssl_context=context)
-    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"{HOST}:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(context) as address:
+        yield address
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the handshakes that fail

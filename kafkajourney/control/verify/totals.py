@@ -22,7 +22,7 @@ class TotalsCheck:
         self._connection = connection
         self._group = group
         self._tell = report.tell
-        self._merges = [max if merge is Merge.MAX else _sum for _column, merge in group.merged]
+        self._merges = [merge for _column, merge in group.merged]
         self._summed = next((n for n, (_, merge) in enumerate(group.merged) if merge is Merge.SUM), None)
         self._totals: dict[Key, Total] = {}
         self._progress = 0
@@ -73,7 +73,7 @@ class TotalsCheck:
         key, values = row[:width], row[width:]
         before = self._totals.get(key)
         if before is not None:
-            values = tuple(merge(b, v) for merge, b, v in zip(self._merges, before, values, strict=True))
+            values = tuple(merge.of((b, v)) for merge, b, v in zip(self._merges, before, values, strict=True))
         self._totals[key] = values
 
     def _sum(self, totals: dict[Key, Total]) -> int:
@@ -83,7 +83,3 @@ class TotalsCheck:
         if total is None:
             return "nothing"
         return ", ".join(f"{column.name} {value}" for (column, _), value in zip(self._group.merged, total, strict=True))
-
-
-def _sum(before: Any, value: Any) -> Any:
-    return before + value

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import mssql
 from sqlalchemy.exc import IntegrityError
 
 from kafkajourney.database.dialects.mssql_errors import DUPLICATE, NO_TRANSACTION, is_lost, numbers_of
-from kafkajourney.database.dialects.rows import encode, json_arrays, refuse_cut
+from kafkajourney.database.dialects.rows import change, encode, json_arrays, refuse_cut
 from kafkajourney.database.types import is_json
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.errors import DatabaseAwayError, RefusedError
@@ -147,22 +147,14 @@ def _insert_keys(group: Group) -> str:
     return (
         f"INSERT INTO {_table(group)} ({_names(group.columns)}) SELECT {values} FROM {_openjson(group)} AS new "  # noqa: S608 # names only
         f"WHERE NOT EXISTS (SELECT 1 FROM {_table(group)} AS known WHERE {_same_key(group)})"
-    )  # names only
+    )
 
 
 @cache
 def _update(group: Group) -> str:
-    changes = ", ".join(_change(_quoted(column.name), merge) for column, merge in group.merged)
+    changes = ", ".join(change(_quoted(column.name), merge, "new") for column, merge in group.merged)
     known, new = f"{_table(group)} AS known", f"{_openjson(group)} AS new"
     return f"UPDATE known SET {changes} FROM {known} JOIN {new} ON {_same_key(group)}"  # noqa: S608 # names only
-
-
-def _change(name: str, merge: Merge) -> str:
-    match merge:
-        case Merge.SUM:
-            return f"{name} = known.{name} + new.{name}"
-        case Merge.MAX:
-            return f"{name} = CASE WHEN new.{name} > known.{name} THEN new.{name} ELSE known.{name} END"
 
 
 def _same_key(group: Group) -> str:

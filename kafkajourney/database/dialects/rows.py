@@ -1,4 +1,4 @@
-"""Many rows as one parameter, and texts that a database would cut: what several dialects share. Pure."""
+"""Many rows as one parameter, how columns are added to, texts that would be cut: what dialects share. Pure."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column
 
 from kafkajourney.errors import RefusedError
+from kafkajourney.group import Merge
 
 JSON_SIZE = 1_000_000
 """Characters of JSON text in one parameter, before the row that goes beyond: it bounds the memory of both sides."""
@@ -42,3 +43,12 @@ def refuse_cut(length_of: Callable[[str], int], columns: Iterable[Column[Any]], 
             for text in texts
         ):
             raise RefusedError(f"the database refuses the row: {column.name} is longer than {length} characters")
+
+
+def change(name: str, merge: Merge, new: str) -> str:
+    """Return the assignment that adds a row called ``new`` to a column, whose quoted name this is, of ``known``."""
+    match merge:
+        case Merge.SUM:
+            return f"{name} = known.{name} + {new}.{name}"
+        case Merge.MAX:
+            return f"{name} = CASE WHEN {new}.{name} > known.{name} THEN {new}.{name} ELSE known.{name} END"

@@ -2,7 +2,8 @@
 
 from sqlalchemy.engine.interfaces import Dialect
 
-from kafkajourney.group import Group, Merge
+from kafkajourney.database.dialects.rows import change
+from kafkajourney.group import Group
 
 
 def names_of(group: Group, dialect: Dialect) -> str:
@@ -14,16 +15,8 @@ def upsert(group: Group, source: str, dialect: Dialect) -> str:
     """Return the statement that adds the rows of ``source`` (``VALUES ...`` or ``SELECT ...``) to a group's table."""
     preparer = dialect.identifier_preparer
     quoted = preparer.quote_identifier
-    changes = ", ".join(_change(quoted(column.name), merge) for column, merge in group.merged)
+    changes = ", ".join(change(quoted(column.name), merge, "excluded") for column, merge in group.merged)
     return (
         f"INSERT INTO {preparer.format_table(group.table)} AS known ({names_of(group, dialect)}) {source} "
         f"ON CONFLICT ({', '.join(quoted(column.name) for column in group.key)}) DO UPDATE SET {changes}"
     )
-
-
-def _change(name: str, merge: Merge) -> str:
-    match merge:
-        case Merge.SUM:
-            return f"{name} = known.{name} + excluded.{name}"
-        case Merge.MAX:
-            return f"{name} = CASE WHEN excluded.{name} > known.{name} THEN excluded.{name} ELSE known.{name} END"
