@@ -13,6 +13,9 @@ from kafkajourney.state import STATE_FOLDER
 from tests.stack import Missing, RealStack, real_stack
 from tests.support.processes import Commands, end_all, missing_part
 
+# Many brokers and registries are started here, each for minutes: half the time of a start is the second compiler's.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 SPREAD = {"test_logs", "test_metrics", "test_pipeline", "test_status"}
 """Files whose tests may run on different workers at once: long ones, whose fixtures are each test's own."""
 

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from tests.stack import Missing
+from tests.support.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,23 +26,36 @@ FULL = "KAFKAJOURNEY_TEST_FULL" in os.environ
 COMMAND_DEADLINE = 180.0
 
 
+Process = subprocess.Popen[str] | Forked
+
+
+def _started(arguments: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Process:
+    """Start ``python -m`` with these arguments; forked, unless in the full form or where Python is told something."""
+    told = {name for name in variables if name.startswith("PYTHON") and variables[name] != os.environ.get(name)}
+    if sys.platform == "linux" and not FULL and not told:
+        return Forked(arguments, folder, variables)
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 class Commands:
     """Runs this project's commands as processes with the settings of a stack."""
 
     def __init__(self, folder: Path, variables: dict[str, str]) -> None:
         self.folder = folder
         self.variables = variables
-        self.running: list[subprocess.Popen[str]] = []
+        self.running: list[Process] = []
 
     def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> "Running":
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=self.folder,
-            env={"KAFKAJOURNEY_LOG_FORMAT": "text", **self.variables, **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        process = _started(
+            arguments, self.folder, {"KAFKAJOURNEY_LOG_FORMAT": "text", **self.variables, **(variables or {})}
         )
         self.running.append(process)
         return Running(process)
@@ -56,7 +70,7 @@ class Commands:
 class Running:
     """A command that runs; what it prints so far is in ``lines``."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
         self.lines: list[str] = []
 
