@@ -5,6 +5,7 @@
     KafkaJourneyError        one clear sentence for the user; the command ends with ``exit_code``
     ├── SettingsError        wrong usage or settings: the user corrects them (exit code 2)
     ├── StopError            the deployment is wrong: stop, retrying would not help
+    ├── PartitionError       one partition is at fault: it stops, the others go on
     ├── TransientError       an outage: drop what is in flight, back off, begin again at the stored offset
     │   ├── DatabaseAwayError, RegistryAwayError, BrokerAwayError
     │   │                    which part it is; what the caller does is the same
@@ -31,6 +32,10 @@ class SettingsError(KafkaJourneyError):
 
 class StopError(KafkaJourneyError):
     """Something that retrying does not mend: a missing topic, an old database, a gap in the topic."""
+
+
+class PartitionError(KafkaJourneyError):
+    """One partition cannot be read on until somebody mends it: what it holds is corrupt, or no longer there."""
 
 
 class TransientError(KafkaJourneyError):
@@ -62,6 +67,11 @@ class FencedError(TransientError):
     """The progress in the database is not what this consumer believes in: it may own the partition no more."""
 
     cause = "fenced"
+
+    def __init__(self, sentence: str, partition: int | None = None) -> None:
+        super().__init__(sentence)
+        self.partition = partition
+        """Which partition was moved, where that is known."""
 
 
 class RecordError(KafkaJourneyError):

@@ -50,7 +50,8 @@ class Decoded(NamedTuple):
     """Fields that the writer knew and this project's class does not."""
 
 
-class Record(NamedTuple):
+@dataclasses.dataclass(slots=True)
+class Record:
     """A place in a partition, with the event that stands there unless it is passed over."""
 
     topic: str
@@ -60,7 +61,9 @@ class Record(NamedTuple):
     message: Any = None
     """The ``confluent_kafka.Message`` that it came as: what a dead letter keeps."""
     reason: str | None = None
-    """Why it is set aside as a dead letter, where it is."""
+    """Why it is a dead letter, where it is one."""
+    row: tuple[Any, ...] | None = None
+    """The values of the group's own columns, where it has a row of it."""
 
 
 class Move(NamedTuple):

@@ -45,6 +45,7 @@ PROMISED = {
     "enable.auto.commit": ("true", "librdkafka commits the offsets that were stored"),
     "enable.partition.eof": ("true", "the consumers tell from it that they have caught up"),
     "auto.offset.reset": ("error", "nothing may jump silently over a gap"),
+    "check.crcs": ("true", "a record that a disk has changed must not be stored as if it had been sent so"),
     "enable.idempotence": ("true", "a retry must neither double nor reorder events"),
     "isolation.level": ("read_committed", "events of aborted transactions never happened"),
     "acks": ("all", "an event counts as produced only when all in-sync replicas have it"),

@@ -1,31 +1,25 @@
-"""The command line of every consumer, and what its process is made of: the composition root."""
+"""The command line of every consumer."""
 
 import gc
 import logging
 import os
-from functools import partial
 from typing import Any
 
 import click
 
-from kafkajourney import application
-from kafkajourney.avro.catalogue import load
 from kafkajourney.command.logs import event
 from kafkajourney.command.options import SETTINGS, service_options, settings_options
 from kafkajourney.command.running import INTERRUPTED
 from kafkajourney.command.signals import stop_on_signal
-from kafkajourney.consuming.dead_letters import DeadLetterTopic
-from kafkajourney.consuming.loop import ConsumeLoop, Options
+from kafkajourney.consuming.assembly import Assembly
+from kafkajourney.consuming.loop import Options
 from kafkajourney.database import engines, revisions
-from kafkajourney.database.store import Store
-from kafkajourney.database.writing import writer
 from kafkajourney.group import Group
-from kafkajourney.kafka import clients, reading
+from kafkajourney.kafka import clients
 from kafkajourney.registry.client import Registry
-from kafkajourney.registry.decoder import Decoder
 from kafkajourney.settings import Settings
 from kafkajourney.watching.monitoring import Address, ConsumerMonitor, monitored_consumer, monitoring_options
-from kafkajourney.watching.observer import Batch, Observer
+from kafkajourney.watching.observer import Observer, Stored
 
 log = logging.getLogger("kafkajourney.consumer")
 
@@ -95,29 +89,17 @@ def _run(
     revisions.require_newest_revision(engine, settings)
     registry = Registry(settings, max_retries=0)  # the loop tries again by itself, polling meanwhile
     registry.subjects()
-    consumer = clients.consumer(settings, group.name, monitor.on_statistics)
-    partitions = reading.partitions_of(consumer, settings)
-    watermarks = partial(reading.watermarks, consumer, settings.topic)
-    ends = {partition: watermarks(partition)[1] for partition in partitions} if until_caught_up else None
-    loop = ConsumeLoop(
-        consumer,
-        watermarks,
-        partial(reading.require_topic, consumer, settings),
-        Decoder(registry, load(), application.current().event_classes, group.wanted),
-        Store(engine, settings, group.name, writer(group)),
-        DeadLetterTopic(partial(clients.dead_letter_producer, settings), settings.topic, group.name),
-        monitor.observer,
-        options,
-    )
-    fields = event("started", topic=settings.topic, pid=os.getpid())
-    sentence = "%s: reading %s (%d partitions), pid %d"
-    log.info(sentence, group.name, settings.topic, len(partitions), os.getpid(), extra=fields)
     # What the imports left stays, and a batch is more objects than the collector waits for by default: without these
     # two it would walk through all of it for every few batches, and find nothing.
     gc.freeze()
     gc.set_threshold(50_000)
     with stop_on_signal() as stop:
-        loop.run(stop, ends, stop.give_up)
+        made = Assembly(settings, group, options, monitor, engine, registry, stop)
+        watch = made.watch(until_caught_up=until_caught_up)
+        fields = event("started", topic=settings.topic, pid=os.getpid())
+        sentence = "%s: reading %s (%d partitions), pid %d"
+        log.info(sentence, group.name, settings.topic, len(made.partitions), os.getpid(), extra=fields)
+        made.loop.run(watch, stop.give_up)
         interrupted = stop.is_set()
     engine.dispose()
     name, words = ("stopped", "stopped, nothing is left half done") if interrupted else ("caught_up", "caught up")
@@ -131,7 +113,7 @@ class Echo(Observer):
     def __init__(self, group: str) -> None:
         self._group = group
 
-    def stored(self, batch: Batch) -> None:  # noqa: D102 # Observer says it
+    def stored(self, batch: Stored) -> None:  # noqa: D102 # Observer says it
         for record in batch.records:
             if record.decoded is not None:
                 kind, user_id = record.decoded.event_type, record.decoded.event.user_id

@@ -41,7 +41,7 @@ def headers(message: Any, reason: RecordError, group: str, now: float) -> list[t
         "timestamp": str(message.timestamp()[1]),
         "failed_at": str(int(now * 1000)),
     }
-    return [*(message.headers() or []), *((PREFIX + name, value.encode()) for name, value in added.items())]
+    return [*reading.headers_of(message), *((PREFIX + name, value.encode()) for name, value in added.items())]
 
 
 class DeadLetterTopic:
@@ -156,9 +156,9 @@ def kept(reader: Consumer, settings: Settings, group: str) -> Iterator[tuple[Pla
 
 def _place(message: Any, topic: str) -> Place | None:
     """Return where a dead letter comes from, None where it is none of this topic."""
-    header = dict(message.headers() or ())
+    header = dict(reading.headers_of(message))
     try:
-        place = int(header[f"{PREFIX}partition"]), int(header[f"{PREFIX}offset"])
+        place = int(header[f"{PREFIX}partition"] or b""), int(header[f"{PREFIX}offset"] or b"")
     except (KeyError, TypeError, ValueError):
         return None
     return place if header.get(f"{PREFIX}topic") == topic.encode() else None

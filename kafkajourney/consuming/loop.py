@@ -1,57 +1,32 @@
-"""The consume loop: poll, decode, write, commit, store. It knows only the small protocols below.
+"""The consume loop: poll, read, write, store, in that order.
 
-One recovery path serves assignment, outage, fencing and a restored backup: a partition about which there is any
-doubt is *unsettled*. It is paused and what was fetched of it is dropped; ``_settle`` asks the database for its next
-offset, seeks there and resumes it. Positions come from the database and from nowhere else.
-See docs/decisions/0003-the-database-holds-the-offsets.md.
+Positions come from the database and from nowhere else. A partition about which there is any doubt is unsettled: it is
+paused, what was fetched of it is dropped, and it goes on where the database says; each partition for itself.
+See docs/decisions/0003-the-database-holds-the-offsets.md and 0012-each-partition-for-itself.md.
 """
 
 import random
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent import futures
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
-
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from typing import Any, NamedTuple
 
 from kafkajourney.background import in_thread
-from kafkajourney.consuming.backoff import Backoff
-from kafkajourney.errors import (
-    BrokerAwayError,
-    DatabaseAwayError,
-    DecodeError,
-    RecordError,
-    RefusedError,
-    StopError,
-    TransientError,
-    without_values,
-)
-from kafkajourney.events import Decoded, Move, Record
-from kafkajourney.kafka.errors import sorted_error
-from kafkajourney.watching.observer import Batch, Observer
+from kafkajourney.consuming.assignment import Assignment
+from kafkajourney.consuming.batch_reader import BatchReader
+from kafkajourney.consuming.batch_writer import BatchWriter, Store, Written
+from kafkajourney.consuming.budget import Budget
+from kafkajourney.consuming.letters import DeadLetters, Letters
+from kafkajourney.consuming.patience import Patience
+from kafkajourney.consuming.positions import Positions
+from kafkajourney.errors import KafkaJourneyError, PartitionError, StopError, TransientError
+from kafkajourney.events import Record
+from kafkajourney.watching.observer import Observer, Stored
 
-R = TypeVar("R")
-
-LOOK_EVERY = 60.0
-"""Seconds between two looks of an idle consumer whether the topic is still there."""
-
-
-class Store(Protocol):
-    """Where a group's events and progress are kept."""
-
-    def progress(self) -> Mapping[int, int]: ...  # noqa: D102
-    def begin(self, starts: Mapping[int, int]) -> Mapping[int, int]: ...  # noqa: D102
-    def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None: ...  # noqa: D102
-
-
-class DeadLetters(Protocol):
-    """Where records go that cannot be stored."""
-
-    def send(self, message: Any, reason: RecordError) -> None: ...  # noqa: D102
-    def confirm(self) -> None: ...  # noqa: D102
+Where = Callable[[Collection[int]], Mapping[int, int | KafkaJourneyError]]
+"""Asks broker and database where partitions go on: the next offset of each, or why it cannot."""
 
 
 class Options(NamedTuple):
@@ -67,334 +42,137 @@ class Options(NamedTuple):
     max_dead_letters: int = 100
     """Dead letters in a row before the loop stops: then the deployment is at fault, not the records."""
     patience: float = 5.0
-    """Seconds that the database may take before the partitions are paused, so that polling can go on meanwhile."""
+    """Seconds that broker and database may take before the partitions are paused, so that polling can go on."""
     closing_patience: float = 10.0
     """Seconds that leaving the group may take; supervisors kill after some more."""
-    idle_after: float = 5.0
-    """Seconds without a partition before the loop says that it is idle."""
 
 
 class ConsumeLoop:
-    """One member of a consumer group."""
+    """One member of a consumer group.
+
+    ``make_record`` makes a record, with its row, of a ``confluent_kafka.Message``, its partition and its offset: None
+    where nothing of it is stored.
+    """
 
     def __init__(
         self,
         consumer: Any,
-        watermarks: Callable[[int], tuple[int, int]],
-        require_topic: Callable[[], None],
-        decode: Callable[[bytes | None], Decoded | None],
+        where_to_go_on: Where,
+        make_record: Callable[[Any, int, int], Record | None],
         store: Store,
         dead_letters: DeadLetters,
         observer: Observer,
         options: Options,
+        stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._consumer = consumer
-        self._watermarks = watermarks
-        self._require_topic = require_topic
-        self._decode = decode
-        self._store = store
-        self._dead_letters = dead_letters
-        self._options = options
         self._observer = observer
+        self._options = options
+        self._stop = stop
         self._clock = clock
-        self._positions: dict[int, int] = {}
-        """The next offset of each settled partition, as the database has it."""
-        self._unsettled: set[int] = set()
-        self._backoff = Backoff(random.Random())  # noqa: S311 # jitter
-        self._in_a_row: Counter[type[RecordError]] = Counter()
-        """Dead letters since the last record that was decoded, and since the last row that was taken."""
-        self._in_a_row_before = self._in_a_row.copy()
-        """The same at the last commit: what an outage interrupts is counted anew."""
-        self._sending: set[tuple[int, int]] = set()
-        self._confirmed: set[tuple[int, int]] = set()
-        """Places of dead letters that the broker has, whose batch is not committed yet: not sent again in an outage."""
-        self._look_at: float | None = clock() + options.idle_after
-        """When to look around next, while there is no partition to work on."""
-        self._is_idle = False
-        self._stop = threading.Event()
-        self._batch_size = options.batch_size
-        """Less than that of the options after a refusal that came late: a smaller batch is refused in time."""
+        self.positions = Positions(random.Random())  # noqa: S311 # jitter
+        self._assignment = Assignment(
+            consumer, options.topic, self.positions, observer, clock, incremental=options.incremental
+        )
+        self.patiently = Patience(self._assignment, observer, options.patience, stop)
+        self._where_to_go_on = where_to_go_on
+        self._letters = Letters(dead_letters, Budget(options.max_dead_letters), observer)
+        self._reader = BatchReader(make_record, self._letters, observer, options.topic, clock)
+        self._writer = BatchWriter(store, self.positions, self._letters, self.patiently, observer, clock)
 
-    # --- the loop -------------------------------------------------------------------------------------------------
-
-    def run(
-        self,
-        stop: threading.Event,
-        ends: Mapping[int, int] | None = None,
-        give_up: threading.Event | None = None,
-    ) -> None:
-        """Consume until ``stop`` is set, or until the whole group has stored everything before the end offsets.
+    def run(self, is_done: Callable[[], bool] = lambda: False, give_up: threading.Event | None = None) -> None:
+        """Consume until a stop is asked for, or ``is_done`` says so, which is asked before each turn.
 
         Leaving the group is waited for, not long, and not after ``give_up`` is set.
         Raises StopError where going on would not help.
         """
-        self._stop = stop
-        self._consumer.subscribe(
-            [self._options.topic],
-            on_assign=self._assigned,
-            on_revoke=partial(self._revoked, lost=False),
-            on_lost=partial(self._revoked, lost=True),
-        )
+        self._assignment.subscribe()
         try:
-            while not stop.is_set() and not (ends is not None and self.has_reached(ends)):
+            while not self._stop.is_set() and not is_done():
                 self.turn()
         finally:
-            self._close(give_up or threading.Event())
+            self._leave(give_up or threading.Event())
 
-    def _close(self, give_up: threading.Event) -> None:
+    def turn(self) -> None:
+        """Settle what is due, then process one batch."""
+        self._observer.polled()
+        self._settle()
+        messages = self._assignment.poll(self._options.batch_size, self._options.batch_wait, self._stop)
+        batch = self._reader.read(messages, self.positions.going)
+        try:
+            if batch:
+                # The broker has all dead letters before an offset advances.
+                self._letters.confirm()
+                # Rows and progress are one transaction: neither is ever there without the other.
+                written = self._writer.write(batch)
+                # After the commit, never before: what the group sees of our progress is never ahead of the database.
+                self._store_offsets(written)
+                batch = written.batch
+        except TransientError as error:
+            self._fail(batch.ends, error)
+        for partition, fault in batch.faults.items():
+            self._set_back(partition, fault)
+
+    def _store_offsets(self, written: Written) -> None:
+        began = self._clock()
+        self._assignment.store_offsets(written.batch.ends)
+        if written.moves:
+            seconds = self._clock() - began
+            self._observer.stored(Stored(written.batch.records, written.moves, written.seconds, seconds))
+
+    def _settle(self) -> None:
+        """Let the partitions go on that are due, each where the database says."""
+        if not (due := self.positions.due(self._clock())):
+            return
+        try:
+            found = self.patiently(partial(self._where_to_go_on, due))
+        except TransientError as error:
+            self._fail(due, error)
+            return
+        for partition, answer in found.items():
+            try:
+                if isinstance(answer, KafkaJourneyError):
+                    raise answer
+                self._assignment.go_on(partition, answer)
+            except KafkaJourneyError as fault:
+                self._set_back(partition, fault)
+        if settled := {p: offset for p, offset in self.positions.going.items() if p in found}:
+            self._observer.settled(settled)
+
+    def _set_back(self, partition: int, fault: KafkaJourneyError) -> None:
+        """Let one partition back off, or stop; the others go on."""
+        if isinstance(fault, TransientError):
+            self._fail([partition], fault)
+            return
+        if not isinstance(fault, PartitionError):
+            raise fault
+        self._assignment.pause([partition])
+        is_news = self.positions.stop(partition, str(fault), self._clock())
+        if self.positions.have_all_stopped:
+            raise StopError(" ".join(self.positions.stopped.values()))
+        if is_news:
+            self._observer.stopped(partition, fault)
+
+    def _fail(self, partitions: Iterable[int], error: TransientError) -> None:
+        """Unsettle partitions; they are settled anew after a while, however often that takes."""
+        self._letters.roll_back()
+        failed = [p for p in partitions if p in self.positions.assigned]
+        self._assignment.pause(failed)
+        self._observer.failed(error, failed, self.positions.fail(failed, self._clock()))
+
+    def _leave(self, give_up: threading.Event) -> None:
         """Commit the offsets that are stored and leave the group; not for ever where the broker is away."""
-        closing = in_thread(self._consumer.close)
+        self._assignment.hard_end.arm(self._options.closing_patience + HARD_END)
+        closing = in_thread(self._assignment.close)
         deadline = time.monotonic() + self._options.closing_patience
         while not futures.wait([closing], 0.1).done and time.monotonic() < deadline and not give_up.is_set():
             pass
         if closing.done():
+            self._assignment.hard_end.disarm()
             closing.result()
         else:
             self._observer.abandoned()
 
-    def turn(self) -> None:
-        """Poll once and process what came; after a failure all partitions are unsettled."""
-        self._observer.turned()
-        try:
-            if self._unsettled and self._clock() >= self._backoff.retry_at:
-                self._settle()
-            self._process(self._consumer.consume(self._batch_size, self._options.batch_wait))
-            self._look_around_if_idle()
-        except TransientError as error:
-            self._unsettle(error)
 
-    def _process(self, messages: Collection[Any]) -> None:
-        began = self._clock()
-        ends: dict[int, int] = {}
-        records = [record for message in messages if (record := self._read(message, ends)) is not None]
-        if not ends:
-            return
-        self._observer.decoded(len(messages), self._clock() - began)
-        self._confirm()  # the broker has the dead letters before any offset advances
-        self._write(records, ends)
-        self._confirmed.clear()
-
-    def _write(self, records: list[Record], ends: Mapping[int, int]) -> None:
-        """Commit the records; where the database refuses them, halve them until the one at fault stands alone."""
-        try:
-            self._commit(records, ends)
-        except RefusedError as refusal:
-            if not records:
-                raise
-            if len(records) > 1:
-                middle = len(records) // 2
-                first = records[:middle]
-                self._write(first, {record.partition: record.offset + 1 for record in first})
-                self._write(records[middle:], ends)
-            else:
-                self._set_aside(records[0].message, refusal)
-                self._confirm()
-                self._commit([records[0]._replace(decoded=None, reason=str(refusal))], ends)
-
-    def _commit(self, records: list[Record], ends: Mapping[int, int]) -> None:
-        moves = {partition: Move(self._positions[partition], end) for partition, end in ends.items()}
-        self._observer.turned()  # to halve a batch may take many transactions
-        self._observer.committing(records, moves)
-        began = self._clock()
-
-        def tell_late() -> None:
-            self._observer.stored(Batch(records, moves, self._clock() - began, 0.0))
-
-        self._patiently(lambda: self._store.commit(records, moves), tell_late)
-        committed = self._clock()
-        self._positions |= ends
-        self._store_offsets(ends)
-        if any(record.decoded for record in records):
-            self._in_a_row[RefusedError] = 0
-        self._in_a_row_before = self._in_a_row.copy()
-        self._batch_size = min(2 * self._batch_size, self._options.batch_size)
-        self._recover()
-        self._observer.stored(Batch(records, moves, committed - began, self._clock() - committed))
-
-    def _recover(self) -> None:
-        """End an outage: only a commit shows that registry, database and dead letters all work again."""
-        if self._backoff.failures:
-            self._observer.recovered(self._clock() - self._backoff.since)
-            self._backoff.over()
-
-    def _patiently(self, ask: Callable[[], R], if_late: Callable[[], None] = lambda: None) -> R:
-        """Return what the database answers; where it takes long, go on polling, so that the group keeps this member.
-
-        A connection that hangs (a firewall that drops packets, a frozen server) can hang for minutes. When the answer
-        comes at last, nobody knows what became of the partitions, and they are settled anew; ``if_late`` is called
-        where it is a good one.
-        """
-        answer = in_thread(ask)
-        if futures.wait([answer], self._options.patience).done:
-            return answer.result()
-        self._observer.waiting(self._options.patience)
-        self._pause_all()
-        while not answer.done() and not self._stop.is_set():
-            self._observer.turned()
-            self._consumer.consume(1, self._options.batch_wait)  # paused: only rebalances and errors come
-        if answer.done() and answer.exception() is None:
-            self._recover()  # late is not away
-            if_late()
-        elif answer.done() and isinstance(answer.exception(), RefusedError):
-            self._batch_size = max(1, self._batch_size // 2)
-        raise DatabaseAwayError("the database took too long to answer")
-
-    def _store_offsets(self, ends: Mapping[int, int]) -> None:
-        """Hand the offsets to librdkafka, which commits them in its own time: after the database, never before."""
-        try:
-            self._consumer.store_offsets(offsets=[self._at(p, end) for p, end in ends.items()])
-        except KafkaException as error:
-            # A partition was lost meanwhile. Its new owner starts at the database's offset: nothing is amiss.
-            if error.args[0].code() != KafkaError._STATE:
-                raise
-
-    # --- messages -------------------------------------------------------------------------------------------------
-
-    def _read(self, message: Any, ends: dict[int, int]) -> Record | None:
-        """Return the record of a message, None where nothing of it is stored; note how far its partition is read.
-
-        ``consume`` can return messages of a partition that was revoked, or revoked and assigned again, during the
-        call: one that is not settled, or that stands before the position, is none of ours.
-        """
-        partition, offset, error = message.partition(), message.offset(), message.error()
-        position = self._positions.get(partition)
-        if error is not None:
-            if error.code() != KafkaError._PARTITION_EOF:
-                raise sorted_error(error, self._options.topic)
-            # It has the offset after the last record; markers of transactions may stand before it, which are none.
-            if position is not None and offset > position:
-                ends[partition] = offset
-            return None
-        if position is None or offset < position:
-            return None
-        ends[partition] = offset + 1
-        try:
-            decoded = self._decode(message.value())
-        except DecodeError as reason:
-            self._set_aside(message, reason)
-            return Record(self._options.topic, partition, offset, None, message, str(reason))
-        self._in_a_row[DecodeError] = 0
-        return None if decoded is None else Record(self._options.topic, partition, offset, decoded, message)
-
-    def _set_aside(self, message: Any, reason: RecordError) -> None:
-        self._in_a_row[type(reason)] += 1
-        if self._in_a_row[type(reason)] > self._options.max_dead_letters:
-            raise StopError(
-                f"More than {self._options.max_dead_letters} records in a row cannot be stored, the last one "
-                f"({message.topic()} [{message.partition()}] at {message.offset()}) because "
-                f"{without_values(str(reason))}. Look at the deployment: schemas, tables, the right topic."
-            )
-        place = message.partition(), message.offset()
-        if place not in self._confirmed:
-            self._dead_letters.send(message, reason)
-            self._observer.set_aside(message, reason)
-            self._sending.add(place)
-
-    def _confirm(self) -> None:
-        self._dead_letters.confirm()
-        self._confirmed |= self._sending
-        self._sending.clear()
-
-    # --- partitions -----------------------------------------------------------------------------------------------
-
-    def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        # Not OFFSET_STORED: the place is sought in _settle, and no committed offset must stand in for it.
-        starts = [self._at(p.partition, OFFSET_BEGINNING) for p in partitions]
-        (consumer.incremental_assign if self._options.incremental else consumer.assign)(starts)
-        if not self._options.incremental:
-            self._forget(set(self._positions) | self._unsettled)
-        consumer.pause(starts)
-        self._unsettled |= {p.partition for p in partitions}
-        if partitions:
-            self._look_at, self._is_idle = None, False
-            self._observer.assigned([p.partition for p in partitions])
-
-    def _revoked(self, consumer: Any, partitions: list[TopicPartition], *, lost: bool) -> None:
-        """Let go: nothing is in flight between two calls of ``consume``, and what is in one is dropped afterwards."""
-        self._forget({p.partition for p in partitions})
-        (consumer.incremental_unassign(partitions) if self._options.incremental else consumer.unassign())
-        self._observer.revoked([p.partition for p in partitions], lost=lost)
-        if not self._positions and not self._unsettled:
-            self._look_at = self._clock() + self._options.idle_after
-
-    def _forget(self, partitions: set[int]) -> None:
-        self._unsettled -= partitions
-        for partition in partitions:
-            self._positions.pop(partition, None)
-
-    def _settle(self) -> None:
-        """Seek each unsettled partition to the database's next offset and resume it."""
-        bounds = {partition: self._watermarks(partition) for partition in self._unsettled}
-        starts = {partition: low for partition, (low, _high) in bounds.items()}
-        positions = self._patiently(lambda: self._store.begin(starts))
-        for partition, (low, high) in bounds.items():
-            self._require_kept(partition, positions[partition], low, high)
-        for partition in bounds:
-            self._seek(partition, positions[partition])
-        self._observer.settled({partition: positions[partition] for partition in bounds})
-
-    def _seek(self, partition: int, offset: int) -> None:
-        place = self._at(partition, offset)
-        try:
-            self._consumer.seek(place)
-            self._consumer.resume([place])
-        except KafkaException as error:  # the fetcher of a fresh assignment may not have started yet
-            raise BrokerAwayError(f"cannot seek {self._names([partition])} yet: {error.args[0].str()}") from error
-        self._positions[partition] = offset
-        self._unsettled.discard(partition)
-
-    def _require_kept(self, partition: int, position: int, low: int, high: int) -> None:
-        if low <= position <= high:
-            return
-        why = (
-            f"the topic has dropped {low - position} records that were never stored (retention)"
-            if position < low
-            else f"the topic ends at {high}: it was made anew, or the database belongs to another cluster"
-        )
-        raise StopError(
-            f"The database goes on at offset {position} of {self._names([partition])}, but {why}. Nothing was skipped. "
-            "To accept the gap, set next_offset in consumer_progress by hand; otherwise restore the topic."
-        )
-
-    def _unsettle(self, error: TransientError) -> None:
-        """Pause and forget all partitions; they are settled anew after a while, however often that takes."""
-        self._pause_all()
-        self._sending.clear()
-        self._in_a_row = self._in_a_row_before.copy()
-        self._observer.failed(error, self._backoff.fail(self._clock()))
-
-    def _pause_all(self) -> None:
-        self._unsettled |= self._positions.keys()
-        self._positions.clear()
-        self._consumer.pause([self._at(p, OFFSET_BEGINNING) for p in self._unsettled])
-        self._observer.paused(sorted(self._unsettled))
-
-    def _look_around_if_idle(self) -> None:
-        """Say once that there is no partition to work on; look every minute whether the topic is still there."""
-        if self._look_at is None or self._clock() < self._look_at:
-            return
-        self._look_at = self._clock() + LOOK_EVERY
-        self._require_topic()
-        if not self._is_idle:
-            self._is_idle = True
-            self._observer.idle()
-
-    # --- small helpers --------------------------------------------------------------------------------------------
-
-    def has_reached(self, ends: Mapping[int, int]) -> bool:
-        """Whether the group, all its members together, has stored everything before these end offsets."""
-        if self._unsettled or any(position < ends.get(p, 0) for p, position in self._positions.items()):
-            return False
-        try:
-            progress = self._patiently(self._store.progress)
-        except TransientError as error:
-            self._unsettle(error)
-            return False
-        return all(progress.get(partition, 0) >= end for partition, end in ends.items())
-
-    def _at(self, partition: int, offset: int) -> TopicPartition:
-        return TopicPartition(self._options.topic, partition, offset)
-
-    def _names(self, partitions: Iterable[int]) -> str:
-        return f"{self._options.topic} {sorted(partitions)}"
+HARD_END = 5.0
+"""Seconds more after which the process is ended, where it does not end by itself."""

@@ -7,13 +7,13 @@ from sqlalchemy import Engine
 
 from kafkajourney.consuming import dead_letters
 from kafkajourney.consuming.dead_letters import Noted, Place, Selection
+from kafkajourney.consuming.records import RecordMaker
 from kafkajourney.database import engines
 from kafkajourney.database.store import Store
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.errors import RecordError
 from kafkajourney.events import Record
 from kafkajourney.kafka import clients
-from kafkajourney.registry.decoder import Decoder
 from kafkajourney.settings import Settings
 
 
@@ -40,10 +40,10 @@ def messages(settings: Settings, group: str, places: set[Place]) -> dict[Place, 
         reader.close()
 
 
-def replay(settings: Settings, store: Store, decode: Decoder, letters: list[Noted]) -> Iterator[Outcome]:
+def replay(settings: Settings, store: Store, make_record: RecordMaker, letters: list[Noted]) -> Iterator[Outcome]:
     """Store the events of one group's dead letters, in the order of their places; yield what became of each.
 
-    ``store`` and ``decode`` are those of the group. What still fails stays a dead letter.
+    ``store`` and ``make_record`` are those of the group. What still fails stays a dead letter.
     """
     group = letters[0].group if letters else ""
     found = messages(settings, group, {(letter.partition, letter.offset) for letter in letters})
@@ -53,9 +53,8 @@ def replay(settings: Settings, store: Store, decode: Decoder, letters: list[Note
             yield Outcome(letter, stored=False, text="its bytes are no longer in the dead-letter topic")
             continue
         try:
-            event = decode(message.value())
-            record = Record(settings.topic, letter.partition, letter.offset, event, message)
-            stored = store.replay(record)
+            record = make_record(message, letter.partition, letter.offset)
+            stored = store.replay(record or Record(settings.topic, letter.partition, letter.offset))
         except RecordError as error:
             yield Outcome(letter, stored=False, text=f"still refused: {error}")
         else:

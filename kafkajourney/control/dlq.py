@@ -11,13 +11,15 @@ from kafkajourney import application
 from kafkajourney.avro.catalogue import load
 from kafkajourney.command.options import SETTINGS, CommandGroup, settings_options
 from kafkajourney.consuming.dead_letters import Selection
+from kafkajourney.consuming.records import RecordMaker
 from kafkajourney.consuming.replay import letters_of, messages
 from kafkajourney.consuming.replay import replay as replay_all
 from kafkajourney.control.group_name import GroupName
 from kafkajourney.database import engines
 from kafkajourney.database.store import Store
-from kafkajourney.database.writing import writer
+from kafkajourney.database.writing import check_row, writer
 from kafkajourney.errors import DecodeError, StopError
+from kafkajourney.kafka.reading import headers_of
 from kafkajourney.registry.client import Registry
 from kafkajourney.registry.decoder import Decoder
 from kafkajourney.settings import Settings
@@ -66,7 +68,7 @@ def show(settings: Settings, group: str, partition: int, offset: int) -> None:
     message = messages(settings, group, {(partition, offset)}).get((partition, offset))
     if message is None:
         raise StopError(f"{group} has no dead letter of [{partition}] {offset}. See: kafkajourney dlq list --all")
-    for name, value in message.headers() or ():
+    for name, value in headers_of(message):
         console.print(f"{name:<24} {(value or b'').decode(errors='backslashreplace')}", markup=False)
     for name, value in (("key", message.key()), ("value", message.value())):
         console.print(f"{name:<24} {'null' if value is None else value.hex(' ')}", markup=False)
@@ -92,7 +94,9 @@ def replay(settings: Settings, **selection: Any) -> None:
     for group in application.current().groups.values():
         store = Store(engine, settings, group.name, writer(group))
         own = [letter for letter in letters if letter.group == group.name]
-        for outcome in replay_all(settings, store, _decoder(settings, group.wanted), own):
+        decode = _decoder(settings, group.wanted)
+        make_record = RecordMaker(settings.topic, decode, group.rows, check_row(engine, group))
+        for outcome in replay_all(settings, store, make_record, own):
             letter = outcome.letter
             console.print(f"{letter.group} [{letter.partition}] {letter.offset}: {outcome.text}", markup=False)
             failed += not outcome.stored

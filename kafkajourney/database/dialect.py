@@ -1,6 +1,6 @@
 """What a database's module in ``kafkajourney.database.dialects`` has to have, and how it is looked up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from kafkajourney import settings
 from kafkajourney.errors import StopError
-from kafkajourney.group import Group
+from kafkajourney.group import Group, Row
 
 
 class Dialect(Protocol):
@@ -27,6 +27,12 @@ class Dialect(Protocol):
 
     def set_up(self, engine: Engine) -> None:
         """Prepare the engine's connections."""
+
+    def row_check(self, group: Group) -> Callable[[Row], None]:
+        """Return what raises RefusedError for the values of a group's own columns that the database does not take.
+
+        Also for those that it would change: it cuts off blanks beyond a column's length.
+        """
 
     def insert(self, connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows into the group's table; each is a tuple in the order of ``group.columns``, with times as text."""

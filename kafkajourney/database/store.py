@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, up
 from sqlalchemy.exc import IntegrityError
 
 from kafkajourney.database.engines import sorted_errors
+from kafkajourney.database.refused import refused_among
 from kafkajourney.database.tables import consumer_progress, dead_letters
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.database.writing import Write
-from kafkajourney.errors import FencedError
+from kafkajourney.errors import FencedError, RefusedError
 from kafkajourney.events import Move, Record, utc_naive
 from kafkajourney.settings import Settings
 
@@ -97,26 +98,43 @@ class Store:
         return {partition: progress.get(partition, start) for partition, start in starts.items()}
 
     def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
-        """Store the records' events, note those that are set aside and advance the progress, all or nothing.
+        """Store the records' rows, note the dead letters and advance the progress, all or nothing.
 
         Raises FencedError where another consumer moved the progress, RefusedError where the database refuses a row.
         """
-        now = utc_naive(self._now())
-        events = [record for record in records if record.decoded is not None]
-        set_aside = [self._dead_letter(record, now) for record in records if record.reason is not None]
         with sorted_errors(self._settings), self._engine.begin() as connection:
-            # The fence comes first: its row lock makes a zombie wait, then fail before it writes anything.
-            for partition, move in sorted(moves.items()):
-                self._advance(connection, partition, move, now)
-            if set_aside:
-                # Whoever sets the progress back by hand sets records aside again.
-                connection.execute(_FORGET, set_aside)
-                connection.execute(insert(dead_letters), set_aside)
-            if events:
-                self._write(connection, events, now)
+            self._write_all(connection, records, moves)
+
+    def refused(self, records: Sequence[Record], moves: Mapping[int, Move]) -> list[tuple[Record, RefusedError]]:
+        """Return the records whose rows the database refuses, each with the reason; nothing is changed.
+
+        Raises FencedError where another consumer moved the progress.
+        """
+
+        def test(part: Sequence[Record]) -> None:
+            with sorted_errors(self._settings), self._engine.connect() as connection, connection.begin() as transaction:
+                self._write_all(connection, part, moves)
+                transaction.rollback()
+
+        return list(refused_among([record for record in records if record.row is not None], test))
+
+    def _write_all(self, connection: Connection, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
+        """Write what one transaction does."""
+        now = utc_naive(self._now())
+        events = [record for record in records if record.row is not None]
+        letters = [self._dead_letter(record, now) for record in records if record.reason is not None]
+        # The fence comes first: its row lock makes a zombie wait, then fail before it writes anything.
+        for partition, move in sorted(moves.items()):
+            self._advance(connection, partition, move, now)
+        if letters:
+            # Whoever sets the progress back by hand makes the same records dead letters again.
+            connection.execute(_FORGET, letters)
+            connection.execute(insert(dead_letters), letters)
+        if events:
+            self._write(connection, events, now)
 
     def replay(self, record: Record) -> bool:
-        """Store the event of a record that was set aside; return False where that was done before, or never was aside.
+        """Store the row of a dead letter; return False where that was done before, or it never was one.
 
         Raises RefusedError where the database refuses the row.
         """
@@ -125,7 +143,7 @@ class Store:
         with sorted_errors(self._settings), self._engine.begin() as connection:
             if connection.execute(_REPLAYED.values(replayed_at=now), place).rowcount != 1:
                 return False
-            if record.decoded is not None:
+            if record.row is not None:
                 self._write(connection, [record], now)
         return True
 
@@ -152,7 +170,8 @@ class Store:
         if moved.rowcount != 1:
             raise FencedError(
                 f"the progress of {self._settings.topic} [{partition}] in group {self._group} is no longer "
-                f"{move.expected}: another consumer moved it, and nothing was written"
+                f"{move.expected}: another consumer moved it, and nothing was written",
+                partition,
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from kafkajourney.database.dialect import dialect_of
 from kafkajourney.events import Record, as_text
@@ -13,6 +13,11 @@ from kafkajourney.group import Group, Row
 
 Write = Callable[[Connection, Sequence[Record], datetime], None]
 """Writes a batch's events within the transaction; the time is now, naive UTC."""
+
+
+def check_row(engine: Engine, group: Group) -> Callable[[Row], None]:
+    """Return what raises RefusedError for a row that the group's table does not take as it is."""
+    return dialect_of(engine).row_check(group)
 
 
 def writer(group: Group) -> Write:
@@ -30,7 +35,7 @@ def placed(group: Group, records: Iterable[Record], stored_at: str) -> list[tupl
     return [
         (record.topic, record.partition, record.offset, *tail, *row)
         for record in records
-        if (row := group.rows(record)) is not None
+        if (row := record.row) is not None
     ]
 
 
@@ -43,7 +48,7 @@ def totals(group: Group, records: Iterable[Record]) -> list[Row]:
     merges = [merge for _column, merge in group.merged]
     added: defaultdict[Row, list[Row]] = defaultdict(list)
     for record in records:
-        if (row := group.rows(record)) is not None:
+        if (row := record.row) is not None:
             added[row[:width]].append(row[width:])
     return [
         key + tuple(merge.of(values) for merge, values in zip(merges, zip(*added[key], strict=True), strict=True))

@@ -84,6 +84,8 @@ def consumer(settings: Settings, group: str, on_statistics: OnStatistics | None 
             # The start comes from the database; where the topic has it no more, that is an error, not a jump.
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
+            # Off by default: a bit that changed on a disk would be stored as if it had been sent so.
+            "check.crcs": True,
         },
     )
 
@@ -94,8 +96,9 @@ def reader(settings: Settings, group: str = "kafkajourney-reader") -> Consumer:
         Consumer,
         properties_of(settings, (*PRODUCER_ONLY, *MEMBERSHIP), {})
         # A fetch that waits for records at one partition's end would hold up the next partition.
-        | {"fetch.wait.max.ms": 10, "enable.partition.eof": True}
-        | {"group.id": group, "enable.auto.commit": False},
+        | {"fetch.wait.max.ms": 10, "enable.partition.eof": True, "check.crcs": True}
+        # Where retention overtakes it, it would jump to the end and miss all between.
+        | {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "error"},
     )
 
 

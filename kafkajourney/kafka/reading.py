@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent import futures
+from typing import Any, NamedTuple
 
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
@@ -22,6 +23,8 @@ from kafkajourney.errors import BrokerAwayError, StopError
 from kafkajourney.kafka.clients import reader
 from kafkajourney.kafka.reach import REACH_TIMEOUT, reach
 from kafkajourney.settings import Settings
+
+_OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 READ_TIMEOUT = 30.0
 """Seconds without a record that should be there before reading a topic is given up."""
@@ -82,6 +85,58 @@ def ends_told(client: AdminClient, topic: str, partitions: Collection[int], time
         raise BrokerAwayError(f"the broker does not tell the ends of {topic}: {error.args[0].str()}") from error
 
 
+class Bounds(NamedTuple):
+    """What a partition has."""
+
+    first: int
+    """The offset of its first record."""
+    end: int
+    """The offset behind its last record."""
+
+
+def bounds_told(
+    client: AdminClient, topic: str, partitions: Collection[int], timeout: float = REACH_TIMEOUT
+) -> dict[int, Bounds | BrokerAwayError]:
+    """Return the bounds of all these partitions by one question, or why one is not told (it has no leader)."""
+    places = {partition: TopicPartition(topic, partition) for partition in partitions}
+    committed = IsolationLevel.READ_COMMITTED  # as the consumers read
+    asked = [
+        client.list_offsets(dict.fromkeys(places.values(), spec), isolation_level=committed, request_timeout=timeout)
+        for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    ]
+    told: dict[int, Bounds | BrokerAwayError] = {}
+    for partition, place in places.items():
+        try:
+            told[partition] = Bounds(*(answers[place].result(2 * timeout).offset for answers in asked))
+        except (KafkaException, futures.TimeoutError) as error:
+            told[partition] = BrokerAwayError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}")
+    if silent := [partition for partition, answer in told.items() if isinstance(answer, BrokerAwayError)]:
+        told |= {
+            p: BrokerAwayError(f"{topic} [{p}] has no leader") for p in _leaderless(client, topic, silent, timeout)
+        }
+    return told
+
+
+def _leaderless(client: AdminClient, topic: str, partitions: Collection[int], timeout: float) -> list[int]:
+    """Return which of these partitions have no leader; learn anew who leads, which this kind of client never does."""
+    try:
+        metadata = client.list_topics(timeout=timeout).topics.get(topic)
+    except KafkaException:
+        return []
+    known = metadata.partitions if metadata is not None else {}
+    return [p for p in partitions if p in known and known[p].leader < 0]
+
+
+def owned_partitions(client: AdminClient, group: str, timeout: float = REACH_TIMEOUT) -> int | None:
+    """Return how many partitions the members of a group have, None where the broker does not tell."""
+    try:
+        asked = client.describe_consumer_groups([group], request_timeout=timeout)[group]
+        members = asked.result(2 * timeout).members
+    except (KafkaException, futures.TimeoutError):
+        return None
+    return sum(len(member.assignment.topic_partitions) for member in members)
+
+
 def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """Return the partition's first offset and its end offset (one after the last); raise BrokerAwayError."""
     try:
@@ -91,11 +146,22 @@ def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
     return low, high
 
 
-def records(reader: Consumer, topic: str, partition: int, low: int, high: int) -> Iterator[Any]:
-    """Yield the records of a partition from ``low`` to before ``high``; raise StopError where they do not come."""
+def records(
+    reader: Consumer,
+    topic: str,
+    partition: int,
+    low: int,
+    high: int,
+    on_dropped: Callable[[int, int], None] = lambda _first, _number: None,
+) -> Iterator[Any]:
+    """Yield the records of a partition from ``low`` to before ``high``; raise StopError where they do not come.
+
+    ``on_dropped`` is told the new first offset, and how many were dropped, where retention is quicker than the reader.
+    """
     if low >= high:
         return
     reader.assign([TopicPartition(topic, partition, low)])
+    next_offset = low
     deadline = time.monotonic() + READ_TIMEOUT
     while True:
         messages = reader.consume(1000, 0.1)
@@ -105,13 +171,32 @@ def records(reader: Consumer, topic: str, partition: int, low: int, high: int) -
             raise StopError(f"The broker sends nothing of {topic} [{partition}] for {READ_TIMEOUT:.0f} s. Is it well?")
         for message in messages:
             offset, error = message.offset(), message.error()
+            if error is not None and error.code() in _OUT_OF_RANGE:
+                first, end = watermarks(reader, topic, partition)
+                if not next_offset < first <= end:
+                    raise StopError(f"{topic} [{partition}] cannot be read at offset {next_offset}: {error.str()}.")
+                on_dropped(first, min(first, high) - next_offset)
+                if first >= high:
+                    return
+                reader.assign([TopicPartition(topic, partition, first)])
+                next_offset = first
+                break
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 raise StopError(f"{topic} [{partition}] cannot be read: {error.str()}.")
             if offset is None or offset >= high or error is not None:
                 return
             yield message
+            next_offset = offset + 1
             if offset == high - 1:
                 return
+
+
+def headers_of(message: Any) -> list[tuple[str, bytes | None]]:
+    """Return a message's headers; none where a name is no UTF-8, which this client cannot hand out."""
+    try:
+        return message.headers() or []
+    except SystemError:
+        return []
 
 
 def timestamps(reader: Consumer, topic: str, starts: Mapping[int, int]) -> dict[int, int]:

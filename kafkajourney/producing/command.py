@@ -92,7 +92,7 @@ def producer_command(simulate: Simulate) -> click.Command:
             encode = Encoder(Registry(settings), catalogue, settings.topic)
             listeners = [*monitor.listeners, *([_echo] if echo else [])]
             make_producer = partial(clients.producer, settings, monitor.on_statistics)
-            publisher = Publisher(make_producer, encode, settings.topic, listeners, monitor.traces, monitor.turned)
+            publisher = Publisher(make_producer, encode, settings.topic, listeners, monitor.traces, monitor.polled)
             reading.partitions_of(publisher.producer, settings)
             monitor.watch(publisher)
             bad = BadLines(Reader(catalogue, application.current().event_classes))

@@ -40,7 +40,7 @@ class Publisher:
         topic: str,
         listeners: Sequence[Delivered] = (),
         traces: Traces = OFF,
-        turned: Callable[[], None] = lambda: None,
+        polled: Callable[[], None] = lambda: None,
     ) -> None:
         self._is_followed = bool(listeners) or traces is not OFF
         self.producer = make_producer() if self._is_followed else make_producer(on_failure=self._settled)
@@ -48,7 +48,7 @@ class Publisher:
         self._topic = topic
         self._listeners = listeners
         self._traces = traces
-        self._turned = turned
+        self._polled = polled
         self._first_failure = ""
         self._number = 0
         self._settled_number = 0
@@ -112,14 +112,14 @@ class Publisher:
     def _wait_for_all(self) -> int:
         """Wait until the fate of every event is known, or ``give_up`` is set; return how many may be under way."""
         while (left := len(self.producer)) and not self.give_up.is_set():
-            self._turned()
+            self._polled()
             self.producer.flush(1)
         if not left:
             self._settled_number = self._number
         return left
 
     def _poll(self, seconds: float) -> None:
-        self._turned()
+        self._polled()
         self.producer.poll(seconds)
 
     def _report(self, event: events.Event, trace: Sending) -> Callable[[KafkaError | None, Any], None]:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -14,7 +15,8 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import SchemaParseException, UnknownType
 
 from kafkajourney.avro.catalogue import Catalogue
-from kafkajourney.errors import DecodeError
+from kafkajourney.avro.shape import require_bounded, require_shallow, shape
+from kafkajourney.errors import DecodeError, RegistryAwayError, StopError, TransientError
 from kafkajourney.events import COMMON_FIELDS, Decoded, Event, UnknownEvent
 from kafkajourney.registry.client import NotRegisteredError, Registry
 from kafkajourney.registry.wire import HEADER
@@ -24,6 +26,12 @@ _SHOWN = 200
 
 _NO_EXTRAS: Mapping[str, Any] = MappingProxyType({})
 
+
+MOST_AWAITED = 5
+"""Absent ids that are waited for: of so many more a record's bytes are at fault, not a node of the registry."""
+
+REMEMBERED = 30.0
+"""Seconds for which an absent id is refused without asking for it again."""
 
 Read = Callable[[bytes, int], Decoded | None]
 """Reads a record's event from this place in its bytes; None where its type is passed over. Raises DecodeError."""
@@ -37,6 +45,7 @@ class Decoder:
     """From bytes to an event.
 
     ``wanted`` names the event types to decode, None all of them; records of others are passed over undecoded.
+    ``grace``: for how many seconds an id that the registry does not have is asked for again; a node of it may lag.
     """
 
     def __init__(
@@ -45,6 +54,8 @@ class Decoder:
         catalogue: Catalogue,
         classes: Mapping[str, type],
         wanted: Collection[str] | None = None,
+        grace: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._classes = classes
@@ -52,6 +63,12 @@ class Decoder:
         self._wanted = wanted
         self._readers: dict[int, Read] = {}
         """How records of each schema id are read, prepared once."""
+        self._absent: dict[int, float] = {}
+        """When the registry said first that it does not have an id."""
+        self._refused_until: dict[int, tuple[float, str]] = {}
+        """Why the records of an absent id are refused, and until when without asking again."""
+        self._grace = grace
+        self._clock = clock
 
     def __call__(self, value: bytes | None) -> Decoded | None:
         """Return the event in these bytes, None where its type is not wanted.
@@ -65,30 +82,57 @@ class Decoder:
         return read(value, HEADER.size)
 
     def _prepare(self, schema_id: int) -> Read:
-        """Return how to read records of this id, now and from now on."""
+        """Return how to read records of this id, now and from now on.
+
+        Whatever a foreign schema raises here is why its records are refused: nothing of it ends the process.
+        """
         named: dict[str, Any] = {}
+        self._require_not_refused(schema_id)
         try:
             schema = self._registry.schema(schema_id)
             if schema.schema_type not in (None, "AVRO"):
                 raise DecodeError(f"schema id {schema_id} is of type {schema.schema_type}, not AVRO")
             self._collect(schema, named)
-            definition = json.loads(schema.schema_str or "null")
+            definition = _definition(schema)
             branches = definition if isinstance(definition, list) else [definition]
             readers = [self._reader(branch, named, schema_id) for branch in branches]
         except NotRegisteredError as error:
-            raise DecodeError(f"schema id {schema_id} is not in the registry: {error}") from error
-        except (ValueError, SchemaParseException, UnknownType) as error:
-            raise DecodeError(f"schema id {schema_id} cannot be used: {error}") from error
+            raise self._absence(schema_id, f"schema id {schema_id} is not in the registry: {error}") from error
+        except (TransientError, StopError):
+            raise
+        except DecodeError as error:
+            self._readers[schema_id] = _refuser(str(error))
+            return self._readers[schema_id]
+        except Exception as error:  # noqa: BLE001 # ValueError, KeyError, RecursionError, ...: a foreign schema is any text
+            is_told = isinstance(error, ValueError | SchemaParseException | UnknownType)
+            reason = _shown(str(error)) if is_told else f"{type(error).__name__} {_shown(str(error))}"
+            self._readers[schema_id] = _refuser(f"schema id {schema_id} cannot be used: {reason}")
+            return self._readers[schema_id]
+        self._absent.pop(schema_id, None)
         self._readers[schema_id] = _union_reader(readers) if isinstance(definition, list) else readers[0]
         return self._readers[schema_id]
 
+    def _require_not_refused(self, schema_id: int) -> None:
+        until, reason = self._refused_until.get(schema_id, (0.0, ""))
+        if self._clock() < until:
+            raise DecodeError(reason)
+
+    def _absence(self, schema_id: int, reason: str) -> RegistryAwayError | DecodeError:
+        """Return that an absent id is waited for, a short while; then that its records are refused."""
+        since = self._absent.setdefault(schema_id, self._clock())
+        if self._clock() - since < self._grace and len(self._absent) <= MOST_AWAITED:
+            return RegistryAwayError(f"{reason} (yet: it is asked again for {self._grace:.0f} s)")
+        self._refused_until[schema_id] = self._clock() + REMEMBERED, reason
+        return DecodeError(reason)
+
     def _collect(self, schema: Schema, named: dict[str, Any]) -> None:
-        """Parse all schemas that this one refers to, by name."""
+        """Parse all schemas that this one refers to, by name, each once."""
         for reference in schema.references or ():
-            referenced = self._registry.referenced(reference)
-            self._collect(referenced, named)
             if reference.name not in named:
-                parse_schema(json.loads(referenced.schema_str or "null"), named_schemas=named)
+                referenced = self._registry.referenced(reference)
+                self._collect(referenced, named)
+                if reference.name not in named:
+                    parse_schema(_definition(referenced), named_schemas=named)
 
     def _reader(self, branch: Any, named: dict[str, Any], schema_id: int) -> Read:
         """Return how to read records of one type; of what is no event, each is refused."""
@@ -101,15 +145,22 @@ class Decoder:
         event_class = self._classes.get(full_name)
         if self._wanted is not None and (event_type not in self._wanted or event_class is None):
             return _pass_over
+        require_bounded(parsed, named)
         if event_class is None:
             if missing := [name for name in COMMON_FIELDS if name not in fields]:
                 return _refuser(f"{full_name} is no event: it has no {', '.join(missing)}")
             return _event_reader(event_type, parsed, None, _checked(UnknownEvent), fields - set(COMMON_FIELDS))
         known = self._definitions[full_name]
-        if _canonical(parsed) == _canonical(known):
+        if shape(parsed) == shape(parse_schema(known)):
             return _event_reader(event_type, parsed, None, event_class, set())
         extras = fields - {field.name for field in dataclasses.fields(event_class)}
         return _event_reader(event_type, parsed, parse_schema(known), _checked(event_class), extras)
+
+
+def _definition(schema: Schema) -> Any:
+    definition = json.loads(schema.schema_str or "null")
+    require_shallow(definition)
+    return definition
 
 
 def _no_header(value: bytes | None) -> str:
@@ -196,18 +247,6 @@ def _typed(event: Event) -> Event:
     if not (isinstance(event.user_id, str) and isinstance(event.session_id, str) and isinstance(event.page_url, str)):
         raise DecodeError("user_id, session_id and page_url have to be strings")
     return event
-
-
-def _canonical(definition: Any) -> str:
-    """Return a schema's text without what does not change how records are read, to compare it with another's."""
-    return json.dumps(_stripped(definition), sort_keys=True)
-
-
-def _stripped(node: Any) -> Any:
-    if isinstance(node, dict):
-        name = {"name": f"{node['namespace']}.{node['name']}"} if "namespace" in node else {}
-        return {k: _stripped(v) for k, v in node.items() if k not in ("doc", "namespace") and k[:2] != "__"} | name
-    return [_stripped(item) for item in node] if isinstance(node, list) else node
 
 
 def _shown(value: object) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from kafkajourney.errors import RecordError, TransientError
+from kafkajourney.errors import PartitionError, RecordError, TransientError
 from kafkajourney.events import Record
-from kafkajourney.watching.observer import Batch, Observer
+from kafkajourney.watching.observer import Observer, Stored
 from kafkajourney.watching.partitions import Ends, Partitions
 from kafkajourney.watching.round_trips import RoundTrips
 
@@ -116,19 +116,26 @@ class ConsumerMetrics(Observer):
     def settled(self, positions: Mapping[int, int]) -> None:  # noqa: D102
         self._partitions.go_on(positions)
 
-    def paused(self, partitions: Iterable[int]) -> None:  # noqa: D102
-        self._partitions.pause(partitions, self._clock())
+    def waiting(self, seconds: float) -> None:  # noqa: ARG002, D102
+        self._partitions.pause_all(self._clock())
+
+    def answered(self, positions: Mapping[int, int]) -> None:  # noqa: D102
+        self._partitions.go_on(positions)
+
+    def stopped(self, partition: int, fault: PartitionError) -> None:  # noqa: ARG002, D102
+        self._partitions.stop(partition, self._clock())
 
     def decoded(self, messages: int, seconds: float) -> None:  # noqa: ARG002, D102
         self._decode.observe(seconds)
 
-    def set_aside(self, message: Any, reason: RecordError) -> None:  # noqa: ARG002, D102
+    def dead_lettered(self, message: Any, reason: RecordError) -> None:  # noqa: ARG002, D102
         self._dead_letters.labels(self._group, type(reason).__name__).inc()
 
-    def failed(self, error: TransientError, retry_in: float) -> None:  # noqa: ARG002, D102
+    def failed(self, error: TransientError, partitions: Collection[int], retry_in: float) -> None:  # noqa: ARG002, D102
+        self._partitions.pause(partitions, self._clock())
         self._retries.labels(self._group, error.cause).inc()
 
-    def stored(self, batch: Batch) -> None:  # noqa: D102
+    def stored(self, batch: Stored) -> None:  # noqa: D102
         self._partitions.advance({partition: move.next_offset for partition, move in batch.moves.items()})
         self._passed.inc(sum(move.next_offset - move.expected for move in batch.moves.values()))
         self._batch.observe(len(batch.records))
@@ -146,7 +153,7 @@ class ConsumerMetrics(Observer):
 
 
 def by_type(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
-    """Return for each event type how many records there are, and their bytes; without those that are set aside."""
+    """Return for each event type how many records there are, and their bytes; without dead letters."""
     messages: defaultdict[str, list[Any]] = defaultdict(list)
     for record in records:
         if record.decoded is not None:

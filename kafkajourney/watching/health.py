@@ -7,7 +7,7 @@ See docs/decisions/0009-metrics.md.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 
 from prometheus_client import Metric
@@ -19,14 +19,14 @@ from kafkajourney.background import in_thread
 from kafkajourney.database import engines
 from kafkajourney.database.tables import consumer_progress
 from kafkajourney.database.views import READ_ONLY
-from kafkajourney.errors import KafkaJourneyError
+from kafkajourney.errors import KafkaJourneyError, PartitionError
 from kafkajourney.registry.client import Registry
 from kafkajourney.registry.subjects import union_subject
 from kafkajourney.settings import Settings
 from kafkajourney.watching.observer import Observer
 
 ALIVE_FOR = 60.0
-"""Seconds without a turn after which a loop counts as stuck: twice what its longest wait takes (a dead letter's)."""
+"""Seconds without a poll after which a loop counts as stuck: twice what its longest wait takes (a dead letter's)."""
 
 ASK_EVERY = 2.0
 """Seconds between an answer and the next question."""
@@ -92,14 +92,14 @@ class Health(Observer, Collector):
     def __init__(self, probes: Sequence[Probe], clock: Callable[[], float] = time.monotonic) -> None:
         self.probes = probes
         self._clock = clock
-        self._turned_at = clock()
+        self._polled_at = clock()
 
-    def turned(self) -> None:  # noqa: D102 # Observer says it
-        self._turned_at = self._clock()
+    def polled(self) -> None:  # noqa: D102 # Observer says it
+        self._polled_at = self._clock()
 
     def why_dead(self) -> list[str]:
         """Return why the process is not alive: nothing where it is."""
-        still = self._clock() - self._turned_at
+        still = self._clock() - self._polled_at
         return [f"the loop has not gone round for {still:.0f} s"] if still > ALIVE_FOR else []
 
     def why_not_ready(self) -> list[str]:
@@ -109,7 +109,7 @@ class Health(Observer, Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
         turned = GaugeMetricFamily("kafkajourney_loop_turned_timestamp_seconds", "When the loop went round last.")
-        turned.add_metric([], time.time() - (self._clock() - self._turned_at))
+        turned.add_metric([], time.time() - (self._clock() - self._polled_at))
         ready = GaugeMetricFamily("kafkajourney_ready", "1 where /readyz says 200, else 0.")
         ready.add_metric([], not self.why_not_ready())
         reachable = GaugeMetricFamily(
@@ -129,6 +129,8 @@ class ConsumerHealth(Health):
         super().__init__(probes, clock)
         self._partitions: frozenset[int] = frozenset()
         self._is_idle = False
+        self._stopped: Mapping[int, str] = {}
+        """Why a partition has stopped."""
 
     def assigned(self, partitions: Iterable[int]) -> None:  # noqa: D102
         self._partitions |= frozenset(partitions)
@@ -137,10 +139,19 @@ class ConsumerHealth(Health):
     def revoked(self, partitions: Iterable[int], *, lost: bool) -> None:  # noqa: ARG002, D102
         self._partitions -= frozenset(partitions)
 
+        self._stopped = {p: fault for p, fault in self._stopped.items() if p in self._partitions}
+
+    def settled(self, positions: Mapping[int, int]) -> None:  # noqa: D102
+        self._stopped = {p: fault for p, fault in self._stopped.items() if p not in positions}
+
+    def stopped(self, partition: int, fault: PartitionError) -> None:  # noqa: D102
+        self._stopped = {**self._stopped, partition: str(fault)}
+
     def idle(self) -> None:  # noqa: D102
         self._is_idle = True
 
     def why_not_ready(self) -> list[str]:
         """Return why the consumer is not ready: nothing where it is."""
         has_its_share = self._partitions or self._is_idle
-        return [*([] if has_its_share else ["no partition is assigned yet"]), *super().why_not_ready()]
+        share = [] if has_its_share else ["no partition is assigned yet"]
+        return [*share, *self._stopped.values(), *super().why_not_ready()]

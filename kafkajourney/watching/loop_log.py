@@ -2,12 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from kafkajourney.command.logs import event
-from kafkajourney.errors import DatabaseAwayError, RecordError, TransientError, without_row, without_values
-from kafkajourney.watching.observer import Batch, Observer
+from kafkajourney.errors import (
+    DatabaseAwayError,
+    PartitionError,
+    RecordError,
+    TransientError,
+    without_row,
+    without_values,
+)
+from kafkajourney.watching.observer import Observer, Stored
 
 FIRST_INTERVAL = 10.0
 LONGEST_INTERVAL = 600.0
@@ -61,21 +69,33 @@ class Reminders:
         return seconds
 
 
+class Outage:
+    """What has one cause: when to tell of it, and which partitions stand still."""
+
+    def __init__(self) -> None:
+        self.reminders = Reminders()
+        self.partitions: set[int] = set()
+        self.settled: set[int] = set()
+        """Those of them that go on again, though nothing is committed yet."""
+
+
 class LoopLog(Observer):
     """Writes what the loop tells to the log."""
 
     def __init__(self, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._topic = topic
         self._clock = clock
-        self._outage = Reminders()
+        self._outages: defaultdict[str, Outage] = defaultdict(Outage)
+        """By their causes."""
         self._late_since: float | None = None
-        """When an answer was asked for that is late, so that the loop will go on with a failure."""
+        """When an answer was asked for that has not come yet."""
 
-    def turned(self) -> None:  # noqa: D102 # Observer says it
+    def polled(self) -> None:  # noqa: D102 # Observer says it
         if self._late_since is not None:
             self._remind_of_late_answer(self._late_since)
-        elif self._outage.is_over(self._clock()):
-            self._tell_over()
+        for outage in list(self._outages.values()):
+            if outage.reminders.is_over(self._clock()):
+                self._tell_over(outage)
 
     def assigned(self, partitions: Iterable[int]) -> None:  # noqa: D102 # Observer says it
         numbers = sorted(partitions)
@@ -84,17 +104,21 @@ class LoopLog(Observer):
     def revoked(self, partitions: Iterable[int], *, lost: bool) -> None:  # noqa: D102
         numbers, name = sorted(partitions), "lost" if lost else "revoked"
         log.info("%s: %s %s", name, self._topic, numbers, extra=event(name, partitions=numbers))
+        for cause, outage in list(self._outages.items()):
+            if outage.partitions and not (outage.partitions - set(numbers)):
+                del self._outages[cause]  # its end is somebody else's to tell
+            outage.partitions -= set(numbers)
 
     def idle(self) -> None:  # noqa: D102
         sentence = "idle: all partitions of %s have an owner in the group; ready to take over"
         log.info(sentence, self._topic, extra=event("idle"))
 
-    def set_aside(self, message: Any, reason: RecordError) -> None:  # noqa: D102
+    def dead_lettered(self, message: Any, reason: RecordError) -> None:  # noqa: D102
         partition, offset, why = message.partition(), message.offset(), without_values(str(reason))
         fields = event("dead_letter", partition=partition, offset=offset, error=type(reason).__name__)
         log.warning("dead letter: [%d] %d: %s", partition, offset, why, extra=fields)
 
-    def stored(self, batch: Batch) -> None:  # noqa: D102
+    def stored(self, batch: Stored) -> None:  # noqa: D102
         if not log.isEnabledFor(logging.DEBUG):
             return
         offsets = {partition: (move.expected, move.next_offset - 1) for partition, move in sorted(batch.moves.items())}
@@ -104,37 +128,60 @@ class LoopLog(Observer):
         log.debug("stored: %d events of %s in %.3f s", events, places, seconds, extra=fields)
 
     def settled(self, positions: Mapping[int, int]) -> None:  # noqa: D102
-        self._outage.seems_over(self._clock())
+        for outage in self._outages.values():
+            outage.settled |= outage.partitions & positions.keys()
+            if outage.settled == outage.partitions:
+                outage.reminders.seems_over(self._clock())
         places = ", ".join(f"[{partition}] at {offset}" for partition, offset in sorted(positions.items()))
         fields = event("settled", partitions=sorted(positions), offsets=dict(positions))
         log.debug("going on: %s", places, extra=fields)
 
-    def failed(self, error: TransientError, retry_in: float) -> None:  # noqa: D102
-        self._late_since, wait = None, round(retry_in, 1)
-        self._remind("failed", error.cause, f", next try in {wait} s: {without_row(str(error))}", retry_in=wait)
+    def failed(self, error: TransientError, partitions: Collection[int], retry_in: float) -> None:  # noqa: D102
+        for outage in self._outages.values():
+            outage.partitions -= set(partitions)
+        outage = self._outages[error.cause]
+        outage.partitions |= set(partitions)
+        outage.settled.clear()
+        wait, numbers = round(retry_in, 1), sorted(outage.partitions)
+        of = f" ({self._topic} {numbers})" if numbers else ""
+        sentence = f", next try in {wait} s: {without_row(str(error))}{of}"
+        self._remind(outage, "failed", error.cause, sentence, retry_in=wait, partitions=numbers)
+        if not numbers:
+            outage.reminders.seems_over(self._clock())  # of the whole client: it is over where it does not come again
+
+    def stopped(self, partition: int, fault: PartitionError) -> None:  # noqa: D102
+        sentence = "stopped: %s The other partitions go on; this one is looked at again each minute."
+        log.error(sentence, without_row(str(fault)), extra=event("stopped", partition=partition))
 
     def waiting(self, seconds: float) -> None:  # noqa: D102
         self._late_since = self._clock() - seconds
         self._remind_of_late_answer(self._late_since)
 
+    def answered(self, positions: Mapping[int, int]) -> None:  # noqa: ARG002, D102
+        self._late_since = None
+        self._outages[DatabaseAwayError.cause].reminders.seems_over(self._clock())
+
     def _remind_of_late_answer(self, since: float) -> None:
         sentence = f": the database has not answered for {self._clock() - since:.0f} s; polling goes on"
-        self._remind("waiting", DatabaseAwayError.cause, sentence)
+        self._remind(self._outages[DatabaseAwayError.cause], "waiting", DatabaseAwayError.cause, sentence)
 
-    def _remind(self, name: str, cause: str, sentence: str, **fields: Any) -> None:
+    def _remind(self, outage: Outage, name: str, cause: str, sentence: str, **fields: Any) -> None:
         """Tell of the outage, where that is due."""
         now = self._clock()
-        if self._outage.is_due(cause, now):
-            seconds = round(self._outage.lasts(now), 1)
+        if outage.reminders.is_due(cause, now):
+            seconds = round(outage.reminders.lasts(now), 1)
             so_far = f" for {seconds} s" if seconds else ""
             log.warning("waiting%s%s", so_far, sentence, extra=event(name, cause=cause, seconds=seconds, **fields))
 
-    def recovered(self, seconds: float) -> None:  # noqa: ARG002, D102
-        if self._late_since is None:
-            self._tell_over()
+    def recovered(self, seconds: Mapping[int, float]) -> None:  # noqa: D102
+        for outage in list(self._outages.values()):
+            was_partitioned = bool(outage.partitions)
+            outage.partitions -= seconds.keys()
+            if was_partitioned and not outage.partitions:
+                self._tell_over(outage)
 
-    def _tell_over(self) -> None:
-        seconds = self._outage.over(self._clock())
+    def _tell_over(self, outage: Outage) -> None:
+        seconds = outage.reminders.over(self._clock())
         if seconds is not None:
             log.info("going on after %.1f s", seconds, extra=event("recovered", seconds=round(seconds, 1)))
 

@@ -69,7 +69,7 @@ class ProducerMonitor(NamedTuple):
 
     on_statistics: OnStatistics | None = None
     listeners: tuple[Callable[[Event, Any], None], ...] = ()
-    turned: Callable[[], None] = _nothing
+    polled: Callable[[], None] = _nothing
     watch: Callable[[Any], None] = _nothing
     traces: Traces = OFF
 

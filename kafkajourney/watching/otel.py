@@ -6,7 +6,7 @@ conventions for messaging; what these do not have begins with ``kafkajourney.``.
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError
@@ -32,7 +32,8 @@ from opentelemetry.util.types import AttributeValue
 from kafkajourney import __version__
 from kafkajourney.errors import TransientError, without_row
 from kafkajourney.events import Move, Record
-from kafkajourney.watching.observer import Batch, Observer
+from kafkajourney.kafka.reading import headers_of
+from kafkajourney.watching.observer import Observer, Stored
 from kafkajourney.watching.tracing import Sending, Traces
 
 EXPORTERS = {"otlp": OTLPSpanExporter, "console": ConsoleSpanExporter}
@@ -114,13 +115,13 @@ class TransactionSpans(Observer):
     def committing(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:  # noqa: D102 # Observer says it
         self._begun = _Begun(time.time_ns(), records, moves)
 
-    def stored(self, batch: Batch) -> None:  # noqa: D102
+    def stored(self, batch: Stored) -> None:  # noqa: D102
         self._begun = None
         end = time.time_ns() - _nanoseconds(batch.offsets_seconds)
         began = end - _nanoseconds(batch.database_seconds)
         self._make_span(_Begun(began, batch.records, batch.moves), end)
 
-    def failed(self, error: TransientError, retry_in: float) -> None:  # noqa: ARG002, D102
+    def failed(self, error: TransientError, partitions: Collection[int], retry_in: float) -> None:  # noqa: ARG002, D102
         now = time.time_ns()
         begun, self._begun = self._begun, None
         # Without a transaction that had begun it was the registry, the broker or the reading of the progress.
@@ -174,7 +175,7 @@ def _links(records: Iterable[Record]) -> Iterator[Link]:
 
 def origin_of(message: Any) -> SpanContext:
     """Return the span that a message says it comes from; an invalid one where it says none, or nonsense."""
-    headers = {name: value.decode(errors="replace") for name, value in message.headers() or () if value is not None}
+    headers = {name: value.decode(errors="replace") for name, value in headers_of(message) if value is not None}
     return get_current_span(_PROPAGATOR.extract(headers, _NO_CONTEXT)).get_span_context()
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,13 +20,15 @@ Ends = Callable[[Collection[int]], Mapping[int, int]]
 
 
 @dataclass(frozen=True)
-class Place:
+class Standing:
     """Where a partition stands that this consumer owns."""
 
     position: int | None = None
     """The next offset by the database, None until it has told it."""
     paused_since: float | None = None
     """Since when nothing is taken of it, in seconds since the epoch; None while it goes on."""
+    has_stopped: bool = False
+    """Whether it is paused until somebody mends it."""
 
 
 class Partitions(Collector):
@@ -38,11 +40,11 @@ class Partitions(Collector):
         self._ask = ends
         self._ends: Mapping[int, int] = {}
         """The last that was heard, for where the broker does not answer."""
-        self._places: Mapping[int, Place] = {}
+        self._places: Mapping[int, Standing] = {}
 
     def own(self, partitions: Iterable[int], now: float) -> None:
         """Take these partitions; each is paused until it goes on."""
-        self._places = {**self._places, **dict.fromkeys(partitions, Place(paused_since=now))}
+        self._places = {**self._places, **dict.fromkeys(partitions, Standing(paused_since=now))}
 
     def disown(self, partitions: Collection[int]) -> None:
         """Forget these partitions."""
@@ -51,16 +53,26 @@ class Partitions(Collector):
     def pause(self, partitions: Iterable[int], now: float) -> None:
         """Note since when nothing is taken of these partitions."""
         held = {p: place for p in partitions if (place := self._places.get(p)) and place.paused_since is None}
-        self._places = {**self._places, **{p: Place(place.position, now) for p, place in held.items()}}
+        self._places = {**self._places, **{p: replace(place, paused_since=now) for p, place in held.items()}}
+
+    def pause_all(self, now: float) -> None:
+        """Note that nothing is taken of any partition."""
+        self.pause(list(self._places), now)
+
+    def stop(self, partition: int, now: float) -> None:
+        """Note that a partition has stopped."""
+        self.pause([partition], now)
+        if place := self._places.get(partition):
+            self._places = {**self._places, partition: replace(place, has_stopped=True)}
 
     def advance(self, positions: Mapping[int, int]) -> None:
         """Note the next offsets after a commit."""
         owned = {p: (at, self._places[p]) for p, at in positions.items() if p in self._places}
-        self._places = {**self._places, **{p: Place(at, place.paused_since) for p, (at, place) in owned.items()}}
+        self._places = {**self._places, **{p: replace(place, position=at) for p, (at, place) in owned.items()}}
 
     def go_on(self, positions: Mapping[int, int]) -> None:
         """Note that these partitions go on, at these offsets."""
-        self._places = {**self._places, **{p: Place(at) for p, at in positions.items() if p in self._places}}
+        self._places = {**self._places, **{p: Standing(at) for p, at in positions.items() if p in self._places}}
 
     def take(self, statistics: Mapping[str, Any]) -> None:
         """Keep the ends that librdkafka's statistics tell."""
@@ -82,6 +94,7 @@ class Partitions(Collector):
         progress = gauge("kafkajourney_progress_offset", "The next offset to be stored, as the database has it.")
         lag = gauge("kafkajourney_lag_records", "Records between the progress and the end of the partition.")
         paused = gauge("kafkajourney_paused", "1 while nothing is taken of the partition, else 0.")
+        stopped = gauge("kafkajourney_stopped", "1 while the partition stands until somebody mends it, else 0.")
         since = gauge("kafkajourney_paused_since_timestamp_seconds", "Since when; only while it is paused.")
         places = self._places
         known = {p: place.position for p, place in places.items() if place.position is not None}
@@ -89,10 +102,11 @@ class Partitions(Collector):
         for partition, place in places.items():
             labels = (self._group, self._topic, str(partition))
             paused.add_metric(labels, place.paused_since is not None)
+            stopped.add_metric(labels, place.has_stopped)
             if place.paused_since is not None:
                 since.add_metric(labels, place.paused_since)
             if place.position is not None:
                 progress.add_metric(labels, place.position)
             if place.position is not None and partition in ends:
                 lag.add_metric(labels, max(0, ends[partition] - place.position))
-        yield from (progress, lag, paused, since)
+        yield from (progress, lag, paused, since, stopped)

@@ -64,7 +64,7 @@ def serve_producer(address: Address, settings: Settings) -> Iterator[ProducerMon
     metrics = ProducerMetrics()
     health = Health([_broker_probe(_ends(settings))])
     with _served(address, metrics.registry, health):
-        yield ProducerMonitor(metrics.on_statistics, (metrics.on_delivered,), health.turned, metrics.watch)
+        yield ProducerMonitor(metrics.on_statistics, (metrics.on_delivered,), health.polled, metrics.watch)
 
 
 def _ends(settings: Settings) -> Callable[..., Mapping[int, int]]:

@@ -22,6 +22,7 @@ from kafkajourney.avro.catalogue import SchemaVersion, load
 from kafkajourney.database.writing import placed, totals
 from kafkajourney.events import COMMON_FIELDS, Decoded, Event, Record, UnknownEvent, own_fields
 from schemas.events import EVENT_TYPES, PageViewed, SearchPerformed, VideoPlayed
+from tests.support.store import made
 
 EXAMPLES = [(t.newest, example) for t in load().values() for example in t.newest.examples()]
 STORED_AT = "2026-03-14 12:00:00.005000"
@@ -58,12 +59,12 @@ def play(user_id: str, seconds: float = 0.0, offset: int = 0) -> Record:
 
 def row(record: Record) -> dict[str, Any]:
     """Return the row of a record as it is written, by column."""
-    (values,) = placed(JOURNEY, [record], STORED_AT)
+    (values,) = placed(JOURNEY, made(JOURNEY, [record]), STORED_AT)
     return dict(zip((column.name for column in JOURNEY.columns), values, strict=True))
 
 
 def plays(records: Iterable[Record]) -> list[tuple[Any, ...]]:
-    return totals(ANALYTIC, records)
+    return totals(ANALYTIC, made(ANALYTIC, records))
 
 
 def naive(seconds: float = 0.0) -> datetime:

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.settings import ENVIRONMENT, Settings
 from kafkajourney.state import STATE_FOLDER
 from kafkajourney.watching.loop_log import LoopLog, Reminders
-from kafkajourney.watching.observer import Batch
+from kafkajourney.watching.observer import Stored
 from tests.support.loop import Message
 from tests.support.pipeline import verified
 from tests.support.processes import COMMAND_DEADLINE, Commands, end_all, wait_for
@@ -193,8 +193,8 @@ def test_credentials_in_urls_are_masked_wherever_they_come_from() -> None:
 
 
 def test_a_dead_letter_is_told_with_its_place_and_without_its_values(caplog: pytest.LogCaptureFixture) -> None:
-    LoopLog("t").set_aside(Message(2, 7), DecodeError("occurred_at 'geheim' is no timestamp-millis"))
-    LoopLog("t").set_aside(Message(0, 8), RefusedError("refused DETAIL: (geheim)"))
+    LoopLog("t").dead_lettered(Message(2, 7), DecodeError("occurred_at 'geheim' is no timestamp-millis"))
+    LoopLog("t").dead_lettered(Message(0, 8), RefusedError("refused DETAIL: (geheim)"))
     assert caplog.messages == ["dead letter: [2] 7: occurred_at …", "dead letter: [0] 8: refused …"]
     assert fields(caplog, "dead_letter")[0] == {"partition": 2, "offset": 7, "error": "DecodeError"}
 
@@ -234,23 +234,28 @@ class Story:
         self.log = LoopLog("t", clock=lambda: self.now)
         caplog.set_level("INFO", "kafkajourney")
 
-    def failures(self, error: TransientError, *moments: float) -> None:
+    def failures(self, error: TransientError, *moments: float, partitions: Collection[int] = (0, 1)) -> None:
         for self.now in moments:
-            self.log.failed(error, 4.0)
+            self.log.failed(error, partitions, 4.0)
 
 
 def test_an_outage_of_a_minute_is_a_handful_of_lines(caplog: pytest.LogCaptureFixture) -> None:
     story = Story(caplog)
     story.failures(DatabaseAwayError("the database is away"), 0, 0.5, 1.5, 3, 7, 15, 31, 59)
     story.now = 61.25
-    story.log.recovered(61.25)
+    story.log.recovered({0: 61.25, 1: 61.25})
     assert caplog.messages == [
-        "waiting, next try in 4.0 s: the database is away",
-        "waiting for 15 s, next try in 4.0 s: the database is away",
-        "waiting for 59 s, next try in 4.0 s: the database is away",
+        "waiting, next try in 4.0 s: the database is away (t [0, 1])",
+        "waiting for 15 s, next try in 4.0 s: the database is away (t [0, 1])",
+        "waiting for 59 s, next try in 4.0 s: the database is away (t [0, 1])",
         "going on after 61.2 s",
     ]
-    assert fields(caplog, "failed")[1] == {"cause": "database", "seconds": 15.0, "retry_in": 4.0}
+    assert fields(caplog, "failed")[1] == {
+        "cause": "database",
+        "seconds": 15.0,
+        "retry_in": 4.0,
+        "partitions": [0, 1],
+    }
     assert fields(caplog, "recovered") == [{"seconds": 61.2}]
 
 
@@ -263,18 +268,54 @@ def test_each_cause_of_one_outage_is_told_with_its_reason(caplog: pytest.LogCapt
     assert [line["cause"] for line in fields(caplog, "failed")] == ["database", "registry", "broker", "fenced"]
 
 
-def test_a_database_that_hangs_is_one_outage_with_what_follows(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_always_answers_late_is_one_outage(caplog: pytest.LogCaptureFixture) -> None:
     story = Story(caplog)
-    for story.now in (0, 9, 18):
+    for began in (0, 9, 18):
+        story.now = began
         story.log.waiting(5)
-        story.log.failed(DatabaseAwayError("the database took too long to answer"), 1.0)
-    story.now = 20
-    story.log.recovered(20)
+        story.now = began + 1
+        story.log.answered({0: 5})
+        story.log.polled()
+    for story.now in (28.9, 29, 30):
+        story.log.polled()
     assert caplog.messages == [
         "waiting: the database has not answered for 5 s; polling goes on",
         "waiting for 18 s: the database has not answered for 5 s; polling goes on",
-        "going on after 20.0 s",
+        "going on after 19.0 s",
     ]
+
+
+def test_an_outage_of_one_partition_has_its_own_beginning_and_end(caplog: pytest.LogCaptureFixture) -> None:
+    story = Story(caplog)
+    story.failures(DatabaseAwayError("away"), 0)
+    story.failures(BrokerAwayError("no leader"), 3, partitions=[1])
+    story.now = 4
+    story.log.recovered({0: 4.0})
+    story.now = 9
+    story.log.recovered({1: 6.0})
+    assert caplog.messages == [
+        "waiting, next try in 4.0 s: away (t [0, 1])",
+        "waiting, next try in 4.0 s: no leader (t [1])",
+        "going on after 4.0 s",
+        "going on after 6.0 s",
+    ]
+
+
+def test_an_outage_of_the_whole_client_is_over_when_it_does_not_come_again(caplog: pytest.LogCaptureFixture) -> None:
+    story = Story(caplog)
+    story.failures(BrokerAwayError("all brokers are down"), 0, 5, partitions=())
+    for story.now in (14.9, 15, 16):
+        story.log.polled()
+    assert caplog.messages == ["waiting, next try in 4.0 s: all brokers are down", "going on after 5.0 s"]
+
+
+def test_the_outage_of_a_partition_that_is_taken_is_somebody_elses_to_end(caplog: pytest.LogCaptureFixture) -> None:
+    story = Story(caplog)
+    story.failures(BrokerAwayError("no leader"), 0, partitions=[1])
+    story.log.revoked([1], lost=False)
+    for story.now in (5, 50):
+        story.log.polled()
+    assert caplog.messages == ["waiting, next try in 4.0 s: no leader (t [1])", "revoked: t [1]"]
 
 
 def test_a_call_that_hangs_for_long_is_told_of_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
@@ -282,7 +323,7 @@ def test_a_call_that_hangs_for_long_is_told_of_meanwhile(caplog: pytest.LogCaptu
     story.now = 5
     story.log.waiting(5)
     for story.now in range(6, 60):
-        story.log.turned()
+        story.log.polled()
     assert caplog.messages == [
         "waiting: the database has not answered for 5 s; polling goes on",
         "waiting for 10 s: the database has not answered for 15 s; polling goes on",
@@ -290,30 +331,28 @@ def test_a_call_that_hangs_for_long_is_told_of_meanwhile(caplog: pytest.LogCaptu
     ]
 
 
-def test_an_outage_that_ends_with_a_late_answer_is_over_when_nothing_fails_any_more(
+def test_an_outage_after_which_nothing_comes_to_be_committed_is_over_when_nothing_fails_any_more(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     story = Story(caplog)
     story.failures(DatabaseAwayError("away"), 0)
-    story.log.waiting(5)
-    story.now = 6  # the answer comes: the loop knows that the database is back, drops what is in flight and settles
-    story.log.recovered(6)
-    story.failures(DatabaseAwayError("the database took too long to answer"), 6)
-    story.now = 7
+    story.now = 6
     story.log.settled({0: 5})
+    story.now = 7
+    story.log.settled({1: 5})
     for story.now in (8, 16.9, 17, 18):
-        story.log.turned()
-    story.log.recovered(18)
-    assert caplog.messages == ["waiting, next try in 4.0 s: away", "going on after 7.0 s"]
+        story.log.polled()
+    story.log.recovered({0: 18.0, 1: 18.0})
+    assert caplog.messages == ["waiting, next try in 4.0 s: away (t [0, 1])", "going on after 7.0 s"]
 
 
 def test_an_outage_is_not_over_while_writing_fails_though_reading_works(caplog: pytest.LogCaptureFixture) -> None:
     story = Story(caplog)
     for moment in range(0, 60, 5):
         story.failures(DatabaseAwayError("the disk is full"), moment)
-        story.log.settled({0: 5})
+        story.log.settled({0: 5, 1: 5})
         story.now += 4
-        story.log.turned()
+        story.log.polled()
     assert len(caplog.messages) == 3
     assert "going on" not in caplog.text
 
@@ -321,7 +360,7 @@ def test_an_outage_is_not_over_while_writing_fails_though_reading_works(caplog: 
 def test_a_batch_is_one_line_and_only_with_debug(caplog: pytest.LogCaptureFixture) -> None:
     decoded = Decoded("Any", object(), {})  # type: ignore[arg-type]
     records = [Record("t", 0, 5, decoded), Record("t", 0, 6, None, reason="bad"), Record("t", 1, 9, decoded)]
-    batch = Batch(records, {1: Move(7, 10), 0: Move(5, 7)}, 0.0123, 0.001)
+    batch = Stored(records, {1: Move(7, 10), 0: Move(5, 7)}, 0.0123, 0.001)
     caplog.set_level("INFO", "kafkajourney")
     LoopLog("t").stored(batch)
     assert caplog.messages == []

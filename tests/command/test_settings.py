@@ -240,6 +240,7 @@ def test_properties_may_be_written_without_quotes(tmp_path: Path) -> None:
 # --- the promise -----------------------------------------------------------------------------------------------------
 
 BROKEN = {
+    "check.crcs": "false",
     "isolation.level": "'read_uncommitted'",
     "enable.auto.offset.store": "true",
     "enable.auto.commit": "false",

@@ -1,18 +1,14 @@
 """The consume loop on fakes: what is written, stored and set aside, and what happens when things fail."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafkajourney.errors import (
-    StopError,
-    TransientError,
-)
+from kafkajourney.errors import BrokerAwayError, StopError, TransientError
 from kafkajourney.events import Move
-from kafkajourney.watching.observer import Batch
 from tests.support.loop import Bench, Message
-from tests.support.processes import wait_for
 
 
 @pytest.fixture
@@ -85,7 +81,7 @@ def test_undecodable_records_are_set_aside_and_confirmed_before_the_offset_advan
 
 
 def test_a_refused_row_is_found_by_halving_and_the_others_are_stored_in_order(bench: Bench) -> None:
-    bench.store.refused = {b"3", b"6"}
+    bench.store.refused_values = {b"3", b"6"}
     bench.turn(*(Message(0, n, str(n).encode()) for n in range(8)))
     assert bench.store.values == [b"0", b"1", b"2", b"4", b"5", b"7"]
     assert bench.dead_letters.sent == [(3, "too long"), (6, "too long")]
@@ -110,7 +106,7 @@ def test_an_outage_does_not_count_or_send_the_same_dead_letters_again() -> None:
     for _ in range(5):
         bench.store.failures = [TransientError("away")]
         bench.turn(*poison)
-        bench.now = bench.loop._backoff.retry_at
+        bench.now = bench.retry_at()
     bench.turn(*poison, Message(0, 3, b"a"))
     assert bench.dead_letters.sent == [(0, "bad bytes"), (1, "bad bytes"), (2, "bad bytes")]
     assert bench.store.next_offsets[0] == 4
@@ -130,57 +126,11 @@ def away() -> None:
     raise TransientError("not confirmed")
 
 
-def test_a_commit_that_is_only_late_is_no_outage() -> None:
-    bench = Bench(patience=0.01)
-    bench.assign(0)
-    bench.turn()
-    for offset in range(4):
-        late = threading.Event()
-        bench.store.before_commit = late.wait
-        bench.consumer.during_consume = None
-        bench.turn_with(late, Message(0, offset, b"a"))
-        bench.now = bench.loop._backoff.retry_at
-        bench.store.before_commit = lambda: None
-        bench.turn()
-    assert bench.loop._backoff.failures <= 1
-    assert bench.store.next_offsets[0] == 4
-
-
-def test_a_commit_that_comes_late_is_told_of() -> None:
-    bench = Bench(patience=0.01)
-    bench.assign(0)
-    bench.turn()
-    told: list[Batch] = []
-    bench.loop._observer.stored = told.append  # type: ignore[assignment,method-assign]
-    late = threading.Event()
-    bench.store.before_commit = late.wait
-    bench.turn_with(late, Message(0, 0, b"a"))
-    assert [batch.moves for batch in told] == [{0: Move(0, 1)}]
-
-
-def test_a_refusal_that_comes_late_makes_the_next_batch_smaller() -> None:
-    bench = Bench(patience=0.01)
-    bench.assign(0)
-    bench.turn()
-    bench.store.refused = {b"bad row"}
-    late = threading.Event()
-    bench.store.before_commit = late.wait
-    bench.turn_with(late, Message(0, 0, b"bad row"))
-    assert bench.loop._batch_size == bench.loop._options.batch_size // 2
-    bench.store.before_commit = lambda: None
-    bench.now = bench.loop._backoff.retry_at
-    bench.turn()
-    bench.turn(Message(0, 0, b"bad row"))
-    assert bench.store.next_offsets[0] == 1
-    assert len(bench.dead_letters.sent) == 1
-    assert bench.loop._batch_size == bench.loop._options.batch_size
-
-
 def test_refused_rows_with_good_ones_between_are_not_in_a_row() -> None:
     bench = Bench(max_dead_letters=2)
     bench.assign(0)
     bench.turn()
-    bench.store.refused = {b"bad row"}
+    bench.store.refused_values = {b"bad row"}
     bench.turn(*(Message(0, n, b"bad row" if n % 2 else b"a") for n in range(12)))
     assert len(bench.dead_letters.sent) == 6
     assert bench.store.next_offsets[0] == 12
@@ -190,29 +140,12 @@ def test_too_many_refused_rows_in_a_row_stop_the_loop_however_small_the_batches(
     bench = Bench(max_dead_letters=2)
     bench.assign(0)
     bench.turn()
-    bench.store.refused = {b"bad row"}
+    bench.store.refused_values = {b"bad row"}
     bench.turn(Message(0, 0, b"bad row"))
     bench.turn(Message(0, 1, b"bad row"))
     with pytest.raises(StopError, match="More than 2 records in a row"):
         bench.turn(Message(0, 2, b"bad row"))
     assert bench.store.next_offsets[0] == 2
-
-
-def test_after_an_outage_the_loop_goes_on_from_the_database(bench: Bench) -> None:
-    bench.store.failures = [TransientError("away"), TransientError("still away")]
-    bench.turn(Message(0, 0, b"a"))
-    assert bench.consumer.paused == {0, 1}
-    bench.now += 0.6
-    bench.turn()  # the second failure
-    bench.turn(Message(0, 1, b"b"))  # too early to try again, and the record is dropped: it will be fetched again
-    assert bench.store.values == []
-    bench.consumer.seeks.clear()
-    bench.now += 1.1
-    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"))
-    assert sorted(bench.consumer.seeks) == [(0, 0), (1, 0)]
-    assert bench.consumer.paused == set()
-    assert bench.store.values == [b"a", b"b"]
-    assert bench.dead_letters.sent == []
 
 
 def test_a_fenced_consumer_writes_nothing_and_asks_the_database_again(bench: Bench) -> None:
@@ -297,41 +230,378 @@ def test_errors_that_no_retry_mends_stop_the_loop(bench: Bench, code: int, words
         bench.turn(Message(0, 0, None, error=code))
 
 
-def test_other_errors_of_the_broker_are_waited_out(bench: Bench) -> None:
-    bench.turn(Message(0, 0, b"a"), Message(0, 1, None, error=KafkaError._TRANSPORT))
-    assert bench.consumer.paused == {0, 1}
-    bench.now += 1
+def test_the_waits_grow_until_something_is_committed_again(bench: Bench) -> None:
+    waits = []
+    for _ in range(6):
+        bench.consumer.batches = []
+        bench.turn(Message(0, 0, b"away"))
+        waits.append(bench.retry_at() - bench.now)
+        bench.now = bench.retry_at()
+    assert waits[-1] > 8
+    bench.turn(Message(0, 0, b"a"))
+    bench.store.failures = [TransientError("again")]
+    bench.turn(Message(0, 1, b"b"))
+    assert bench.retry_at() - bench.now <= 0.5
+
+
+def test_after_an_outage_a_partition_goes_on_from_the_database(bench: Bench) -> None:
+    bench.store.failures = [TransientError("away"), TransientError("still away")]
+    bench.turn(Message(0, 0, b"a"))
+    assert bench.consumer.paused == {0}
+    bench.now = bench.retry_at()
+    bench.turn()  # the second failure
+    bench.turn(Message(0, 1, b"b"))  # too early to try again, and the record is dropped: it will be fetched again
+    assert bench.store.values == []
+    bench.consumer.seeks.clear()
+    bench.now = bench.retry_at()
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"))
+    assert bench.consumer.seeks == [(0, 0)]
+    assert bench.consumer.paused == set()
+    assert bench.store.values == [b"a", b"b"]
+    assert bench.dead_letters.sent == []
+
+
+# --- answers that come late -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow() -> Iterator[Bench]:
+    """Two partitions, and a database that is waited for as long as the test says."""
+    made = Bench(patience=0.01)
+    made.assign(0, 1)
+    made.turn()
+    yield made
+    made.answer.set()
+
+
+def test_a_commit_that_comes_late_is_a_commit(slow: Bench) -> None:
+    for offset in range(3):
+        slow.turn_late(Message(0, offset, b"a"))
+        assert slow.consumer.paused == set()
+    assert slow.store.next_offsets[0] == 3
+    assert slow.consumer.stored == {0: 3}
+    assert slow.consumer.seeks == [(0, 0), (1, 0)]  # of the start: nobody was settled anew
+    assert [batch.moves for batch in slow.stored] == [{0: Move(offset, offset + 1)} for offset in range(3)]
+
+
+def test_a_refusal_that_comes_late_is_a_refusal(slow: Bench) -> None:
+    slow.store.refused_values = {b"bad row"}
+    slow.turn_late(Message(0, 0, b"bad row"), Message(0, 1, b"a"))
+    assert slow.dead_letters.sent == [(0, "too long")]
+    assert slow.store.values == [b"a"]
+
+
+def test_an_error_that_comes_late_is_that_error(slow: Bench) -> None:
+    slow.store.failures = [StopError("permission denied")]
+    with pytest.raises(StopError, match="permission denied"):
+        slow.turn_late(Message(0, 0, b"a"))
+
+
+def test_a_database_that_tells_the_offsets_late_is_believed() -> None:
+    bench = Bench(patience=0.01)
+    bench.store.before_begin = bench.answer_at_the_next_poll
+    bench.assign(0)
+    bench.turn()
+    assert bench.consumer.seeks == [(0, 0)]
+
+
+def test_while_an_answer_is_waited_for_all_partitions_are_paused_and_polled(slow: Bench) -> None:
+    paused: list[set[int]] = []
+
+    def look() -> None:
+        paused.append(set(slow.consumer.paused))
+        slow.consumer.during_consume = slow.answer.set if len(paused) == 10 else look
+
+    slow.store.before_commit = slow.answer.wait
+    slow.consumer.during_consume = lambda: setattr(slow.consumer, "during_consume", look)
+    slow.turn(Message(0, 0, b"a"))
+    assert paused == [{0, 1}] * 10
+    assert slow.consumer.paused == set()
+
+
+def test_a_partition_that_was_taken_meanwhile_does_not_go_on_by_a_late_answer(slow: Bench) -> None:
+    def take_and_answer() -> None:
+        slow.revoke(1)
+        slow.assign(1)
+        slow.answer.set()
+
+    slow.store.before_commit = slow.answer.wait
+    slow.consumer.during_consume = lambda: setattr(slow.consumer, "during_consume", take_and_answer)
+    slow.turn(Message(0, 0, b"a"), Message(1, 0, b"b"))
+    assert slow.consumer.paused == {1}
+    slow.store.next_offsets[1] = 7  # its owner in between
+    slow.store.before_commit = lambda: None
+    slow.turn(Message(1, 7, b"h"))
+    assert slow.consumer.seeks[-1] == (1, 7)
+    assert slow.store.values == [b"a", b"b", b"h"]
+
+
+def test_what_comes_while_an_answer_is_waited_for_is_not_lost(slow: Bench) -> None:
+    def come() -> None:
+        slow.consumer.batches = [[Message(0, 1, b"b")]]
+        slow.consumer.during_consume = slow.answer.set
+
+    slow.store.before_commit = slow.answer.wait
+    slow.consumer.during_consume = lambda: setattr(slow.consumer, "during_consume", come)
+    slow.turn(Message(0, 0, b"a"))
+    slow.store.before_commit = lambda: None
+    slow.turn(Message(0, 2, b"c"))
+    assert slow.store.values == [b"a", b"b", b"c"]
+
+
+def test_what_was_kept_of_a_partition_is_dropped_where_it_is_settled_anew(slow: Bench) -> None:
+    def come_and_fail() -> None:
+        slow.consumer.batches = [[Message(0, 5, b"f")]]
+        slow.consumer.during_consume = slow.answer.set
+
+    slow.store.before_commit = slow.answer.wait
+    slow.store.failures = [TransientError("away")]
+    slow.consumer.during_consume = lambda: setattr(slow.consumer, "during_consume", come_and_fail)
+    slow.turn(Message(0, 0, b"a"))
+    slow.store.before_commit = lambda: None
+    slow.now = slow.retry_at()
+    slow.turn(Message(0, 0, b"a"))
+    assert slow.store.values == [b"a"]
+    assert slow.store.next_offsets[0] == 1
+
+
+def test_a_signal_ends_the_loop_while_the_database_hangs(slow: Bench) -> None:
+    slow.store.before_commit = slow.answer.wait
+    slow.consumer.batches = [[Message(0, 0, b"a")]]
+    slow.consumer.during_consume = lambda: setattr(slow.consumer, "during_consume", slow.stop.set)
+    slow.loop.run()
+    assert slow.log[-1] == "close"
+
+
+# --- each partition for itself --------------------------------------------------------------------------------------
+
+
+def test_a_partition_that_cannot_be_read_on_stops_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, None, error=KafkaError._BAD_MSG), Message(0, 2, b"c"), Message(1, 0))
+    assert bench.store.next_offsets == {0: 1, 1: 1}  # what came before it is stored, what comes behind it is not
+    assert bench.consumer.paused == {0}
+    assert "stopped: t [0] cannot be read on at offset 1: " in caplog.text
+    assert "accept the gap by setting next_offset in consumer_progress" in caplog.text
+    for offset in range(1, 4):
+        bench.turn(Message(0, offset + 1, b"never"), Message(1, offset))
+    assert bench.store.next_offsets == {0: 1, 1: 4}
+
+
+def test_a_stopped_partition_is_looked_at_again_each_minute(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    corrupt = Message(0, 0, None, error=KafkaError._BAD_MSG)
+    bench.turn(corrupt)
+    bench.consumer.stuck = {0}  # after such an error librdkafka's seek fails for ever
+    bench.now = bench.retry_at()
+    bench.turn(corrupt)
+    assert bench.consumer.anew == [(0, 0)]
+    assert caplog.text.count("stopped: ") == 1  # no news
+    bench.store.next_offsets[0] = 5  # somebody accepted the gap
+    bench.now = bench.retry_at()
+    bench.turn(Message(0, 5, b"f"))
+    assert bench.store.next_offsets[0] == 6
+    assert bench.loop.positions.stopped == {}
+
+
+def test_where_all_partitions_have_stopped_the_loop_ends(bench: Bench) -> None:
+    bench.turn(Message(1, 0, None, error=KafkaError._BAD_COMPRESSION))
+    with pytest.raises(StopError, match=r"t \[1\] cannot .* t \[0\] cannot|t \[0\] cannot .* t \[1\] cannot"):
+        bench.turn(Message(0, 0, None, error=KafkaError._AUTO_OFFSET_RESET))
+
+
+def test_a_gap_stops_its_partition_alone() -> None:
+    bench = Bench()
+    bench.bounds[0] = (10, 100)
+    bench.store.next_offsets = {0: 5}
+    bench.assign(0, 1)
+    bench.turn(Message(1, 0, b"b"))
+    assert bench.consumer.seeks == [(1, 0)]
+    assert list(bench.loop.positions.stopped) == [0]
+    assert bench.store.values == [b"b"]
+
+
+def test_a_partition_without_a_leader_backs_off_alone(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.bounds[0] = BrokerAwayError("t [0] has no leader")
+    bench.assign(0, 1)
+    bench.turn(Message(1, 0, b"b"))
+    assert bench.store.values == [b"b"]
+    assert "next try in" in caplog.text
+    assert "t [0] has no leader (t [0])" in caplog.text
+    bench.bounds[0] = (0, 100)
+    bench.now = bench.retry_at()
+    bench.turn(Message(0, 0, b"a"))
+    assert bench.store.values == [b"b", b"a"]
+
+
+def test_a_record_whose_schema_is_away_holds_up_its_partition_alone(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"away"), Message(0, 2, b"c"), Message(1, 0, b"b"))
+    assert bench.store.values == [b"a", b"b"]
+    assert bench.consumer.paused == {0}
+    bench.now = bench.retry_at()
+    bench.turn(Message(0, 1, b"b again"), Message(0, 2, b"c"))
+    assert bench.store.values == [b"a", b"b", b"b again", b"c"]
+
+
+def test_a_fence_holds_up_its_partition_alone(bench: Bench) -> None:
+    bench.store.next_offsets[0] = 10  # another consumer was here
+    bench.turn(Message(0, 0, b"a"), Message(1, 0, b"b"))
+    assert bench.store.values == [b"b"]
+    assert bench.consumer.stored == {1: 1}
+    assert bench.consumer.paused == {0}
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_where_seek_fails_for_good_the_partition_is_assigned_anew(*, incremental: bool) -> None:
+    bench = Bench(incremental=incremental)
+    bench.store.next_offsets = {0: 4}
+    bench.consumer.stuck = {0}
+    bench.assign(0, 1)
+    bench.turn()
+    assert (0, 4) in bench.consumer.anew
+    assert bench.consumer.paused == set()
+    bench.turn(Message(0, 4, b"e"))
+    assert bench.store.values == [b"e"]
+
+
+def test_an_eager_assignment_keeps_no_old_position() -> None:
+    bench = Bench(incremental=False)
+    bench.assign(0, 1)
+    bench.turn()
+    bench.assign(1)  # the whole list: 0 is gone, without a word
+    bench.turn(Message(0, 0, b"not ours"), Message(1, 0, b"b"))
+    assert bench.store.values == [b"b"]
+
+
+def test_the_end_of_a_foreign_partition_moves_nothing(bench: Bench) -> None:
+    bench.revoke(0)
+    bench.turn(Message(0, 3, None, error=KafkaError._PARTITION_EOF))
+    assert bench.store.next_offsets[0] == 0
+    bench.assign(0)
     bench.turn(Message(0, 0, b"a"))
     assert bench.store.values == [b"a"]
 
 
+def test_a_message_that_comes_twice_is_stored_once(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"), Message(0, 0, b"a"), Message(0, 1, b"b"))
+    assert bench.store.values == [b"a", b"b"]
+
+
+def test_an_outage_of_the_whole_client_unsettles_nothing(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.turn(Message(-1, 0, None, error=KafkaError._ALL_BROKERS_DOWN), Message(0, 0, b"a"))
+    assert bench.store.values == [b"a"]
+    assert bench.consumer.paused == set()
+    assert "All broker connections are down" in caplog.text
+
+
+def test_a_fatal_error_stops_the_loop_with_its_cause(bench: Bench) -> None:
+    with pytest.raises(StopError, match="The Kafka client cannot go on"):
+        bench.turn(Message(-1, 0, None, error=KafkaError._FATAL))
+
+
+# --- refused rows ---------------------------------------------------------------------------------------------------
+
+
+def test_dead_letters_of_refused_rows_are_confirmed_before_the_offset_advances(bench: Bench) -> None:
+    bench.store.refused_values = {b"bad row"}
+    bench.log.clear()
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"bad row"))
+    assert bench.log == ["confirm", "dead letter", "confirm", "commit", "store"]
+
+
+def test_a_batch_that_is_refused_for_none_of_its_rows_stops_the_loop(bench: Bench) -> None:
+    bench.store.refused_values = {b"a"}
+    bench.store.finds_refused = False
+    with pytest.raises(StopError, match="takes each row alone, but not together: too long"):
+        bench.turn(Message(0, 0, b"a"))
+
+
+# --- caught up, idle, leaving ---------------------------------------------------------------------------------------
+
+
 def test_caught_up_means_the_whole_group(bench: Bench) -> None:
     bench.turn(Message(0, 0, b"a"))
-    assert not bench.loop.has_reached({0: 1, 1: 0, 2: 4})  # another consumer's partition is behind
+    assert not bench.caught_up({0: 1, 1: 0, 2: 4})()  # another consumer's partition is behind
     bench.store.next_offsets[2] = 4
-    assert bench.loop.has_reached({0: 1, 1: 0, 2: 4})
-    assert not bench.loop.has_reached({0: 2, 1: 0, 2: 4})
+    assert bench.caught_up({0: 1, 1: 0, 2: 4})()
+    assert not bench.caught_up({0: 2, 1: 0, 2: 4})()
+
+
+def test_in_an_outage_nobody_has_caught_up(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"))
+    is_caught_up = bench.caught_up({0: 1, 1: 0})
+    bench.store.failures = [TransientError("away")]
+    assert not is_caught_up()
+    bench.now += 1
+    assert is_caught_up()
+
+
+def test_an_unsettled_partition_has_not_caught_up(bench: Bench) -> None:
+    bench.store.failures = [TransientError("away")]
+    bench.turn(Message(0, 0, b"a"))
+    bench.store.next_offsets[0] = 1
+    assert not bench.caught_up({0: 1, 1: 0})()
+
+
+def test_once_the_others_are_done_a_stopped_partition_is_the_end(bench: Bench) -> None:
+    bench.turn(Message(0, 0, None, error=KafkaError._BAD_MSG))
+    is_caught_up = bench.caught_up({0: 3, 1: 1})
+    assert not is_caught_up()
+    bench.turn(Message(1, 0, b"b"))
+    with pytest.raises(StopError, match=r"t \[0\] cannot be read on at offset 0"):
+        is_caught_up()
+
+
+def test_a_progress_beyond_the_end_of_the_topic_is_not_caught_up(bench: Bench) -> None:
+    bench.revoke(0, 1)
+    bench.store.next_offsets = {0: 101}
+    with pytest.raises(StopError, match=r"goes on at offset 101 of t \[0\], but the topic ends at 100"):
+        bench.caught_up({0: 7})()
+    bench.store.next_offsets = {0: 100}  # produced and stored since the ends were asked for
+    assert bench.caught_up({0: 7})()
+
+
+def test_the_loop_ends_once_the_group_has_caught_up(bench: Bench) -> None:
+    bench.consumer.batches = [[Message(0, 0, b"a")], [], [Message(0, 1, b"b")], [Message(0, 2, b"too many")]]
+    bench.loop.run(bench.caught_up({0: 2}))
+    assert bench.store.values == [b"a", b"b"]
 
 
 def test_an_idle_consumer_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench(idle_after=5)
+    bench = Bench()
     with caplog.at_level("INFO", "kafkajourney"):
         bench.turn()
         assert "idle" not in caplog.text
         bench.now = 5.0
         bench.turn()
         bench.turn()
-        assert caplog.text.count("idle") == 1
+        assert caplog.text.count("idle: all") == 1
         bench.assign(0)
         bench.turn()
         bench.revoke(0)
-        bench.now = 10.0
         bench.turn()
-        assert caplog.text.count("idle") == 2
+        bench.now += 5
+        bench.turn()
+        assert caplog.text.count("idle: all") == 2
+
+
+def test_where_nobody_has_a_partition_a_consumer_does_not_say_that_it_is_idle(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.owned = 0
+    bench.turn()
+    bench.now = 5.0
+    bench.turn()
+    assert "idle: all" not in caplog.text
+    assert "no other member has one: see whether all members have the same group.protocol" in caplog.text
+    bench.owned = 3
+    with caplog.at_level("INFO", "kafkajourney"):
+        bench.now = 65.0
+        bench.turn()
+    assert "idle: all" in caplog.text
 
 
 def test_an_idle_consumer_notices_that_the_topic_is_gone() -> None:
-    bench = Bench(idle_after=5)
+    bench = Bench()
+    bench.turn()
     bench.now = 5.0
     bench.turn()
     bench.topic_is_gone = True
@@ -342,26 +612,34 @@ def test_an_idle_consumer_notices_that_the_topic_is_gone() -> None:
         bench.turn()
 
 
-def test_the_waits_grow_until_something_is_committed_again(bench: Bench) -> None:
-    waits = []
-    for _ in range(6):
-        bench.consumer.batches = []
-        bench.turn(Message(0, 0, b"away"))
-        waits.append(bench.loop._backoff.retry_at - bench.now)
-        bench.now = bench.loop._backoff.retry_at
-    assert waits[-1] > 8
-    bench.turn(Message(0, 0, b"a"))
-    bench.store.failures = [TransientError("again")]
-    bench.turn(Message(0, 1, b"b"))
-    assert bench.loop._backoff.retry_at - bench.now <= 0.5
+def test_a_poll_ends_soon_after_a_signal_however_long_a_batch_is_waited_for() -> None:
+    bench = Bench(batch_wait=60)
+    bench.assign(0)
+    bench.turn()
+    bench.consumer.during_consume = bench.stop.set
+    began, bench.consumer.polls = bench.now, 0
+    bench.turn()
+    assert bench.consumer.polls == 1
+    assert bench.now - began <= 0.11
+
+
+def test_a_batch_is_bounded_by_its_bytes_too() -> None:
+    bench = Bench(batch_size=10_000)
+    bench.assign(0)
+    bench.turn()
+    large = bytes(1_000_000)
+    bench.turn(*(Message(0, n, large) for n in range(1000)))
+    assert len(bench.store.values) == 200  # one slice: 16 MiB are full
+    bench.loop.turn()
 
 
 def test_leaving_takes_no_longer_than_is_allowed() -> None:
     bench = Bench(closing_patience=0.01)
-    never, stop = threading.Event(), threading.Event()
+    never = threading.Event()
     bench.consumer.close = never.wait  # type: ignore[assignment]
-    stop.set()
-    bench.loop.run(stop)
+    bench.stop.set()
+    bench.loop.run()
+    bench.loop._assignment.hard_end.disarm()  # this process is to live on
     never.set()
 
 
@@ -370,56 +648,5 @@ def test_the_consumer_is_closed_however_the_loop_ends() -> None:
     bench.store.failures = [StopError("wrong deployment")]
     bench.assign(0)
     with pytest.raises(StopError):
-        bench.loop.run(threading.Event())
+        bench.loop.run()
     assert bench.log[-1] == "close"
-
-
-def test_the_loop_ends_once_the_group_has_caught_up(bench: Bench) -> None:
-    bench.consumer.batches = [[Message(0, 0, b"a")], [], [Message(0, 1, b"b")], [Message(0, 2, b"too many")]]
-    bench.loop.run(threading.Event(), ends={0: 2})
-    assert bench.store.values == [b"a", b"b"]
-
-
-def test_polling_goes_on_while_the_database_hangs() -> None:
-    bench = Bench(patience=0.01)
-    bench.assign(0, 1)
-    bench.turn()
-    answer, polls = threading.Event(), 0
-
-    def poll_and_answer_in_the_end() -> None:
-        nonlocal polls
-        polls += 1
-        bench.consumer.during_consume = poll_and_answer_in_the_end
-        if polls == 2:
-            bench.revoke(1)
-        if polls == 10:
-            answer.set()
-
-    bench.consumer.during_consume = poll_and_answer_in_the_end
-    bench.store.before_commit = answer.wait
-    bench.turn(Message(0, 0, b"a"))
-    assert polls >= 10
-    assert bench.consumer.paused == {0, 1}
-    bench.consumer.during_consume = None
-    bench.store.before_commit = lambda: None
-    bench.now += 1
-    wait_for(lambda: bench.store.values == [b"a"])  # what took so long came to its end all the same
-    bench.consumer.seeks.clear()
-    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"b"))
-    assert bench.consumer.seeks == [(0, 1)]
-    assert bench.store.values == [b"a", b"b"]
-
-
-def test_a_signal_ends_the_loop_while_the_database_hangs() -> None:
-    bench = Bench(patience=0.01)
-    bench.assign(0)
-    bench.turn()
-    stop, never = threading.Event(), threading.Event()
-    bench.store.before_commit = never.wait
-    bench.consumer.batches = [[Message(0, 0, b"a")]]
-    timer = threading.Timer(0.1, stop.set)
-    timer.start()
-    bench.loop.run(stop)
-    assert bench.log[-1] == "close"
-    never.set()
-    timer.join()

@@ -64,6 +64,8 @@ class Ids(NamedTuple):
     text: int
     no_event: int
     union: int
+    recursive: int
+    empty_items: int
 
 
 def poisons(ids: Ids) -> dict[str, tuple[bytes | None, str]]:
@@ -76,7 +78,6 @@ def poisons(ids: Ids) -> dict[str, tuple[bytes | None, str]]:
         return wire(ids.video, avro(LOOSE, LOOSE_EVENT | changes))
 
     return {
-        "null": (None, "the value is null"),
         "empty": (b"", "0 bytes are too few"),
         "one byte": (b"\0", "1 bytes are too few"),
         "half a header": (b"\0\0\0", "3 bytes are too few"),
@@ -97,12 +98,20 @@ def poisons(ids: Ids) -> dict[str, tuple[bytes | None, str]]:
         "a record that is a text": (wire(ids.text, avro("string", "hello")), "is no record but string"),
         "a record that is no event": (wire(ids.no_event, avro(NO_EVENT, {"temperature": 7})), "it has no event_id"),
         "a union without such a branch": (wire(ids.union, b"\x7e" + BODY), "no branch of its union of 6 types"),
+        "a recursive type": (wire(ids.recursive, b"\x02" * 3000 + b"\x00"), "is recursive"),
+        "an array of nothing": (wire(ids.empty_items, BODY), "an array has items that take no bytes"),
         "the wrong branch of a union": (wire(ids.union, b"\x00" + BODY), "ButtonClicked"),
     }
 
 
 NO_EVENT = {"type": "record", "name": "Measured", "fields": [{"name": "temperature", "type": "int"}]}
-KINDS = list(poisons(Ids(1, 2, 3, 4)))
+RECURSIVE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+EMPTY_ITEMS = {
+    "type": "record",
+    "name": "Empty",
+    "fields": [{"name": "items", "type": {"type": "array", "items": "null"}}],
+}
+KINDS = list(poisons(Ids(1, 2, 3, 4, 5, 6)))
 
 
 class Outcome(NamedTuple):
@@ -141,6 +150,8 @@ def registered(stack: Settings) -> Ids:
             registry.register("text", Schema('"string"', "AVRO")),
             registry.register("Measured", Schema(json.dumps(NO_EVENT), "AVRO")),
             registry.client.get_latest_version(f"{stack.topic}-value").schema_id or 0,
+            registry.register("Node", Schema(json.dumps(RECURSIVE), "AVRO")),
+            registry.register("Empty", Schema(json.dumps(EMPTY_ITEMS), "AVRO")),
         )
 
 

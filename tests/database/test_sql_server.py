@@ -81,10 +81,10 @@ from tests.stack.proxy import Proxy
 from tests.stack.real import prepare
 from tests.support.pipeline import verified  # run here too, on the stack below
 from tests.support.processes import ROOT, Commands, Running, wait_for
-from tests.support.store import AT, NOW, TOPIC, Bench, naive, play  # run here too, on the bench below
+from tests.support.store import AT, TOPIC, Bench, RowStore, naive, play  # run here too, on the bench below
 
 # Read now: a fixture takes away all KAFKAJOURNEY_ variables.
-store_events, count_plays = writer(JOURNEY), writer(ANALYTIC)
+store_events = writer(JOURNEY)
 
 BROKERS = os.environ.get("KAFKAJOURNEY_TEST_BOOTSTRAP_SERVERS")
 REGISTRY = os.environ.get("KAFKAJOURNEY_TEST_SCHEMA_REGISTRY_URL")
@@ -304,7 +304,7 @@ def test_a_large_batch_is_stored_whole(bench: ServerBench) -> None:
 def test_a_user_is_not_counted_for_one_without_the_blank(bench: ServerBench) -> None:
     if bench.engine.dialect.name != "mssql":
         pytest.skip("only SQL Server takes them for the same")
-    store = bench.store("analytic", count_plays)
+    store = bench.store("analytic")
     store.begin({0: 0})
     store.commit([play(0)], {0: Move(0, 1)})
     with pytest.raises(RefusedError, match="'u ' ends with a blank"):
@@ -443,11 +443,11 @@ def execute(settings: Settings, statements: Sequence[str]) -> None:
 def test_the_login_of_the_documentation_is_enough_for_the_consumers(bench: ServerBench, limited: Settings) -> None:
     with engines.disposed(engines.engine(limited)) as engine:
         revisions.require_newest_revision(engine, limited)
-        journey = Store(engine, limited, "journey", store_events, now=lambda: NOW)
+        journey = RowStore(engine, limited, JOURNEY)
         journey.begin({0: 0})
         journey.commit([play(0), Record(TOPIC, 0, 1, reason="bad")], {0: Move(0, 2)})
         assert journey.replay(play(1))
-        analytic = Store(engine, limited, "analytic", count_plays, now=lambda: NOW)
+        analytic = RowStore(engine, limited, ANALYTIC)
         analytic.begin({0: 0})
         analytic.commit([play(0), play(1)], {0: Move(0, 2)})
     assert bench.offsets() == [(0, 0), (0, 1)]

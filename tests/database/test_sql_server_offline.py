@@ -40,7 +40,7 @@ from tests.database.test_store import migrated
 from tests.stack.proxy import Proxy
 from tests.stack.server import HOST
 from tests.support.processes import ROOT
-from tests.support.store import AT, TOPIC, Bench, aside, failure, naive, play
+from tests.support.store import AT, TOPIC, Bench, aside, failure, made, naive, play
 
 __all__ = ["migrated"]  # the fixture
 
@@ -50,7 +50,7 @@ DIALECT = sqlalchemy_mssql.dialect()  # type: ignore[no-untyped-call]
 
 def row(record: Record, stored_at: str) -> tuple[Any, ...]:
     """Return the row of a record of journey as it is written."""
-    (only,) = placed(JOURNEY, [record], stored_at)
+    (only,) = placed(JOURNEY, made(JOURNEY, [record]), stored_at)
     return only
 
 
@@ -244,20 +244,27 @@ def test_every_migration_is_t_sql(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["user_id", "session_id", "page_url"])
-def test_a_text_that_is_too_long_by_blanks_is_refused(connection: Any, name: str) -> None:
+def test_a_text_that_is_too_long_is_refused_whatever_its_characters(name: str) -> None:
+    check = mssql.row_check(JOURNEY)
     length = journey_events.c[name].type.length  # type: ignore[attr-defined]
-    insert_events(connection, [row(play(0, **{name: "x" * (length - 1) + " "}), as_text(AT))])
-    assert connection.calls
-    for value in ("x" * length + " ", "🧀" * (length // 2) + " "):
+
+    def row_with(value: str) -> Any:
+        changed: dict[str, Any] = {name: value}
+        return JOURNEY.rows(play(0, **changed))
+
+    for value in ("x" * length, "x" * (length - 1) + " ", "🧀" * (length // 2)):
+        check(row_with(value))
+    for value in ("x" * (length + 1), "x" * length + " ", "x" * length + " yyy", "🧀" * (length // 2) + " "):
         with pytest.raises(RefusedError, match=rf"refuses the row: {name} is longer than {length} characters"):
-            insert_events(connection, [row(play(0, **{name: value}), as_text(AT))])
+            check(row_with(value))
 
 
-def test_a_user_whose_id_ends_with_a_blank_is_not_counted_for_another(connection: Any) -> None:
-    rows = [(user, 1, as_text(AT)) for user in ("u", "u ")]
+def test_a_user_whose_id_ends_with_a_blank_is_not_counted_for_another() -> None:
+    check = mssql.row_check(ANALYTIC)
+    check(("u", 1, as_text(AT)))
     with pytest.raises(RefusedError, match="refuses the row: user_id 'u ' ends with a blank"):
-        add_plays(connection, rows)
-    assert connection.calls == []
+        check(("u ", 1, as_text(AT)))
+    mssql.row_check(JOURNEY)(JOURNEY.rows(play(0, user_id="u ")) or ())  # there it is no key
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from kafkajourney.errors import (
 )
 from kafkajourney.events import Move, Record, as_text
 from kafkajourney.settings import Settings
-from tests.support.store import AT, NOW, TOPIC, Bench, aside, count_plays, failure, naive, play, store_events
+from tests.support.store import AT, NOW, TOPIC, Bench, aside, failure, naive, play, store_events
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_a_partition_that_was_never_begun_cannot_be_committed(bench: Bench) -> N
 
 
 def test_groups_do_not_fence_each_other(bench: Bench) -> None:
-    journey, analytic = bench.store("journey"), bench.store("analytic", count_plays)
+    journey, analytic = bench.store("journey"), bench.store("analytic")
     journey.begin({0: 0})
     analytic.begin({0: 0})
     journey.commit([play(0)], {0: Move(0, 1)})
@@ -315,7 +315,7 @@ def test_a_replay_that_is_refused_can_be_tried_again(bench: Bench) -> None:
 
 
 def test_a_replayed_play_is_counted_once(bench: Bench) -> None:
-    store = bench.store("analytic", count_plays)
+    store = bench.store("analytic")
     store.begin({0: 0})
     store.commit([play(0), aside(1)], {0: Move(0, 2)})
     assert [store.replay(play(1)), store.replay(play(1))] == [True, False]
@@ -326,7 +326,7 @@ def test_a_replayed_play_is_counted_once(bench: Bench) -> None:
 
 
 def test_plays_are_added_and_the_later_moment_kept(bench: Bench) -> None:
-    store = bench.store("analytic", count_plays)
+    store = bench.store("analytic")
     store.begin({0: 0})
     store.commit([play(0, user_id="a", seconds=9), play(1, user_id="b"), play(2, user_id="a")], {0: Move(0, 3)})
     assert bench.plays() == {"a": (2, naive(AT + timedelta(seconds=9))), "b": (1, naive(AT))}
@@ -338,7 +338,7 @@ def test_plays_are_added_and_the_later_moment_kept(bench: Bench) -> None:
 
 
 def test_plays_of_a_fenced_consumer_are_not_counted(bench: Bench) -> None:
-    owner, zombie = bench.store("analytic", count_plays), bench.store("analytic", count_plays)
+    owner, zombie = bench.store("analytic"), bench.store("analytic")
     owner.begin({0: 0})
     zombie.begin({0: 0})
     owner.commit([play(0)], {0: Move(0, 1)})
@@ -348,7 +348,7 @@ def test_plays_of_a_fenced_consumer_are_not_counted(bench: Bench) -> None:
 
 
 def test_users_that_differ_only_in_case_are_counted_apart(bench: Bench) -> None:
-    store = bench.store("analytic", count_plays)
+    store = bench.store("analytic")
     store.begin({0: 0})
     store.commit([play(0, user_id="Ä"), play(1, user_id="ä")], {0: Move(0, 2)})
     store.commit([play(2, user_id="Ä")], {0: Move(2, 3)})

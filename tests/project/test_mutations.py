@@ -21,72 +21,84 @@ class Mutation(NamedTuple):
     caught_by: str
 
 
-LOOP, STORE = "kafkajourney/consuming/loop.py", "kafkajourney/database/store.py"
+CONSUMING, STORE = "kafkajourney/consuming", "kafkajourney/database/store.py"
+LOOP_TESTS, STORE_TESTS = "tests/consuming/test_loop.py", "tests/database/test_store.py"
 
 MUTATIONS = {
     "offsets stored before the commit": Mutation(
-        LOOP,
-        "        self._patiently(lambda: self._store.commit(records, moves), tell_late)\n",
-        "        self._store_offsets(ends)\n"
-        "        self._patiently(lambda: self._store.commit(records, moves), tell_late)\n",
-        "tests/consuming/test_loop.py::test_offsets_are_stored_after_the_commit",
+        f"{CONSUMING}/loop.py",
+        "                written = self._writer.write(batch)\n",
+        "                self._assignment.store_offsets(batch.ends)\n                written = self._writer.write(batch)\n",
+        LOOP_TESTS,
     ),
-    "no fence": Mutation(
-        STORE,
-        "if moved.rowcount != 1:",
-        "if False:",
-        "tests/database/test_store.py",
-    ),
+    "no fence": Mutation(STORE, "if moved.rowcount != 1:", "if False:", STORE_TESTS),
     "the progress does not advance": Mutation(
-        STORE, "self._advance(connection, partition, move, now)", "pass", "tests/database/test_store.py"
+        STORE, "self._advance(connection, partition, move, now)", "pass", STORE_TESTS
+    ),
+    "fences in reverse order": Mutation(
+        STORE, "in sorted(moves.items())", "in sorted(moves.items())[::-1]", STORE_TESTS
     ),
     "the progress is committed before the rows": Mutation(
         STORE,
-        "            if set_aside:\n",
-        "            connection.commit()\n            connection.begin()\n            if set_aside:\n",
-        "tests/database/test_store.py",
+        "        if letters:\n",
+        "        connection.commit()\n        connection.begin()\n        if letters:\n",
+        STORE_TESTS,
+    ),
+    "a replay is not noted": Mutation(STORE, "_letter.replayed_at.is_(None),", "", STORE_TESTS),
+    "the search for refused rows writes": Mutation(
+        STORE, "transaction.rollback()", "transaction.commit()", STORE_TESTS
     ),
     "the start is not the database's offset": Mutation(
-        LOOP,
-        "self._consumer.seek(place)",
+        f"{CONSUMING}/assignment.py", "self._seek(place)", "pass", LOOP_TESTS
+    ),
+    "an eager assignment keeps old positions": Mutation(
+        f"{CONSUMING}/assignment.py",
+        "self.positions.revoke(list(self.positions.assigned))",
         "pass",
-        "tests/consuming/test_loop.py",
+        LOOP_TESTS,
+    ),
+    "what came while an answer was waited for is lost": Mutation(
+        f"{CONSUMING}/assignment.py", "messages, self._kept = self._kept, []", "messages = []", LOOP_TESTS
+    ),
+    "what was kept survives a settlement": Mutation(
+        f"{CONSUMING}/assignment.py",
+        "[message for message in self._kept if message.partition() != partition]",
+        "self._kept",
+        LOOP_TESTS,
     ),
     "a gap is jumped over": Mutation(
-        LOOP,
-        "self._require_kept(partition, positions[partition], low, high)",
-        "pass",
-        "tests/consuming/test_loop.py",
+        f"{CONSUMING}/settling.py", "if bounds.first <= offset <= bounds.end:", "if True:", LOOP_TESTS
     ),
-    "dead letters are not confirmed": Mutation(
-        LOOP,
-        "self._confirm()  # the broker",
-        "pass  # the broker",
-        "tests/consuming/test_loop.py",
+    "dead letters are not confirmed": Mutation(f"{CONSUMING}/loop.py", "self._letters.confirm()", "pass", LOOP_TESTS),
+    "dead letters of refused rows are not confirmed": Mutation(
+        f"{CONSUMING}/batch_writer.py", "self._letters.confirm()", "pass", LOOP_TESTS
     ),
     "records of lost partitions are kept": Mutation(
-        LOOP,
-        "position = self._positions.get(partition)",
-        "position = self._positions.get(partition, 0)",
-        "tests/consuming/test_loop.py",
+        f"{CONSUMING}/batch_reader.py", "if next_offset is None or offset < next_offset:", "if False:", LOOP_TESTS
+    ),
+    "the end of a foreign partition moves it": Mutation(
+        f"{CONSUMING}/batch_reader.py",
+        "if partition in next_offsets and offset > next_offsets[partition]:",
+        "if True:",
+        LOOP_TESTS,
+    ),
+    "a partition at fault is read on": Mutation(
+        f"{CONSUMING}/batch_reader.py", "                del next_offsets[partition]\n", "", LOOP_TESTS
     ),
     "records in flight survive an outage": Mutation(
-        LOOP,
-        "        self._positions.clear()\n",
-        "",
-        "tests/consuming/test_loop.py",
+        f"{CONSUMING}/positions.py",
+        "state.offset, state.settle_at = None, now + wait",
+        "state.settle_at = now + wait",
+        LOOP_TESTS,
     ),
-    "halving forgets the second half": Mutation(
-        LOOP,
-        "                self._write(records[middle:], ends)\n",
-        "",
-        "tests/consuming/test_loop.py",
+    "caught up with unsettled partitions": Mutation(
+        f"{CONSUMING}/caught_up.py", "going.get(p, -1) < self._ends.get(p, 0)", "False", LOOP_TESTS
     ),
-    "a replay is not noted": Mutation(
-        STORE,
-        "_letter.replayed_at.is_(None),",
-        "",
-        "tests/database/test_store.py",
+    "caught up in an outage": Mutation(
+        f"{CONSUMING}/caught_up.py",
+        "            self._on_failure(error, ASK_EVERY)\n            return False\n",
+        "            self._on_failure(error, ASK_EVERY)\n            return True\n",
+        LOOP_TESTS,
     ),
 }
 
@@ -99,7 +111,7 @@ def run_tests(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     for package in ("consumers", "kafkajourney", "migrations", "producer", "schemas", "tests"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    tests = ["tests/consuming/test_loop.py", "tests/database/test_store.py"]
+    tests = [LOOP_TESTS, STORE_TESTS]
     if name:
         mutation = MUTATIONS[name]
         path = folder / mutation.file
@@ -122,7 +134,7 @@ def test_what_is_not_broken_passes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
-SHORT = ("offsets stored before the commit", "no fence", "records of lost partitions are kept")
+SHORT = ("offsets stored before the commit", "no fence")
 """The mutations of the short form; the full one has all."""
 
 

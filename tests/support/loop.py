@@ -1,12 +1,16 @@
 """The consume loop on fakes."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from kafkajourney.consuming.caught_up import CaughtUp
+from kafkajourney.consuming.idle import Idle
 from kafkajourney.consuming.loop import ConsumeLoop, Options
+from kafkajourney.consuming.settling import where_to_go_on
 from kafkajourney.errors import (
     DecodeError,
     FencedError,
@@ -17,7 +21,9 @@ from kafkajourney.errors import (
     TransientError,
 )
 from kafkajourney.events import Decoded, Move, Record
+from kafkajourney.kafka.reading import Bounds
 from kafkajourney.watching.loop_log import LoopLog
+from kafkajourney.watching.observer import Observer, Stored, together
 
 TOPIC = "t"
 
@@ -27,6 +33,9 @@ class Message:
         self._place = partition, offset
         self._value = value
         self._error = None if error is None else KafkaError(error)
+
+    def __len__(self) -> int:
+        return len(self._value or b"")
 
     def topic(self) -> str:
         return TOPIC
@@ -47,8 +56,13 @@ class Message:
 class FakeConsumer:
     """Delivers prepared batches; keeps what was asked of it, in order."""
 
-    def __init__(self, log: list[str]) -> None:
+    def __init__(self, log: list[str], pass_time: Callable[[float], None]) -> None:
         self.log = log
+        self.pass_time = pass_time
+        self.polls = 0
+        self.stuck: set[int] = set()
+        """Partitions that cannot be sought: they have to be assigned anew."""
+        self.anew: list[tuple[int, int]] = []
         self.batches: list[list[Message]] = []
         self.stored: dict[int, int] = {}
         self.store_error: int | None = None
@@ -59,8 +73,14 @@ class FakeConsumer:
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
         self.on_assign, self.on_revoke = on_assign, on_revoke
 
-    def consume(self, _number: int, _timeout: float) -> list[Message]:
+    def consume(self, number: int, timeout: float) -> list[Message]:
+        self.polls += 1
         batch = self.batches.pop(0) if self.batches else []
+        if number < len(batch):
+            self.batches.insert(0, batch[number:])
+            batch = batch[:number]
+        else:
+            self.pass_time(timeout)
         if self.during_consume is not None:
             act, self.during_consume = self.during_consume, None
             act()
@@ -72,8 +92,15 @@ class FakeConsumer:
         self.log.append("store")
         self.stored |= {place.partition: place.offset for place in offsets}
 
-    def incremental_assign(self, _partitions: list[TopicPartition]) -> None: ...
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        self.anew += [(p.partition, p.offset) for p in partitions if p.offset >= 0]
+
     def incremental_unassign(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.incremental_assign(partitions)
+
+    def unassign(self) -> None: ...
 
     def pause(self, partitions: list[TopicPartition]) -> None:
         self.paused |= {p.partition for p in partitions}
@@ -82,6 +109,8 @@ class FakeConsumer:
         self.paused -= {p.partition for p in partitions}
 
     def seek(self, place: TopicPartition) -> None:
+        if place.partition in self.stuck:
+            raise KafkaException(KafkaError(KafkaError._STATE))
         self.seeks.append((place.partition, place.offset))
 
     def close(self) -> None:
@@ -96,8 +125,10 @@ class FakeStore:
         self.next_offsets: dict[int, int] = {}
         self.values: list[bytes] = []
         self.failures: list[KafkaJourneyError] = []
-        self.refused: set[bytes] = set()
+        self.refused_values: set[bytes] = set()
+        self.finds_refused = True
         self.before_commit: Callable[[], object] = lambda: None
+        self.before_begin: Callable[[], object] = lambda: None
 
     def progress(self) -> Mapping[int, int]:
         if self.failures:
@@ -105,6 +136,7 @@ class FakeStore:
         return self.next_offsets
 
     def begin(self, starts: Mapping[int, int]) -> Mapping[int, int]:
+        self.before_begin()
         if self.failures:
             raise self.failures.pop(0)
         self.next_offsets = dict(starts) | self.next_offsets
@@ -116,13 +148,17 @@ class FakeStore:
             raise self.failures.pop(0)
         for partition, move in moves.items():
             if self.next_offsets[partition] != move.expected:
-                raise FencedError("moved")
+                raise FencedError("moved", partition)
         values = [r.message.value() for r in records if r.decoded is not None]
-        if self.refused & set(values):
+        if self.refused_values & set(values):
             raise RefusedError("too long")
         self.log.append("commit")
         self.values += values
         self.next_offsets |= {partition: move.next_offset for partition, move in moves.items()}
+
+    def refused(self, records: Sequence[Record], moves: Mapping[int, Move]) -> list[tuple[Record, RefusedError]]:
+        found = [r for r in records if self.finds_refused and r.message.value() in self.refused_values]
+        return [(record, RefusedError("too long")) for record in found]
 
 
 class FakeDeadLetters:
@@ -138,52 +174,105 @@ class FakeDeadLetters:
         self.log.append("confirm")
 
 
+class Kept(Observer):
+    """Keeps what was told to be stored."""
+
+    def __init__(self, batches: list[Stored]) -> None:
+        self._batches = batches
+
+    def stored(self, batch: Stored) -> None:
+        self._batches.append(batch)
+
+
 class Bench:
     """A loop with its fakes and a clock that is set by hand."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *observers: Observer, **options: Any) -> None:
         self.log: list[str] = []
         self.now = 0.0
         self.topic_is_gone = False
-        self.bounds = {0: (0, 100), 1: (0, 100)}
-        self.consumer = FakeConsumer(self.log)
+        self.bounds: dict[int, tuple[int, int] | KafkaJourneyError] = {0: (0, 100), 1: (0, 100)}
+        self.stop = threading.Event()
+        self.answer = threading.Event()
+        self.stored: list[Stored] = []
+        self.consumer = FakeConsumer(self.log, self.pass_time)
         self.store = FakeStore(self.log)
         self.dead_letters = FakeDeadLetters(self.log)
+        self.observer = together(LoopLog(TOPIC, lambda: self.now), Kept(self.stored), *observers)
         self.loop = ConsumeLoop(
             self.consumer,
-            lambda partition: self.bounds[partition],
-            self.require_topic,
-            decode,
+            partial(where_to_go_on, TOPIC, self.ask_bounds, self.store.begin),
+            make_record,
             self.store,
             self.dead_letters,
-            LoopLog(TOPIC),
-            Options(TOPIC, incremental=True, **options),
+            self.observer,
+            Options(TOPIC, **{"incremental": True, **options}),
+            self.stop,
             clock=lambda: self.now,
         )
+        self.idle = Idle(
+            self.loop.positions,
+            self.require_topic,
+            lambda: self.owned,
+            self.observer,
+            clock=lambda: self.now,
+        )
+        self.owned: int | None = None
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    def ask_bounds(self, partitions: Collection[int]) -> Mapping[int, Bounds | KafkaJourneyError]:
+        told = {p: self.bounds[p] for p in partitions}
+        return {p: Bounds(*bounds) if isinstance(bounds, tuple) else bounds for p, bounds in told.items()}
+
+    def caught_up(self, ends: Mapping[int, int]) -> CaughtUp:
+        def progress() -> Mapping[int, int]:
+            return self.loop.patiently(self.store.progress)
+
+        def on_failure(error: TransientError, retry_in: float) -> None:
+            self.observer.failed(error, [], retry_in)
+
+        positions = self.loop.positions
+        return CaughtUp(TOPIC, ends, positions, progress, self.ask_bounds, on_failure, clock=lambda: self.now)
+
+    def retry_at(self, partition: int = 0) -> float:
+        return self.loop.positions._partitions[partition].settle_at
 
     def require_topic(self) -> None:
         if self.topic_is_gone:
             raise StopError("gone")
 
     def assign(self, *partitions: int) -> None:
-        self.loop._assigned(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
+        self.loop._assignment.on_assign(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
 
     def revoke(self, *partitions: int) -> None:
-        self.loop._revoked(self.consumer, [TopicPartition(TOPIC, p) for p in partitions], lost=False)
+        self.loop._assignment.on_revoke(self.consumer, [TopicPartition(TOPIC, p) for p in partitions], lost=False)
 
-    def turn_with(self, late: threading.Event, *messages: Message) -> None:
+    def answer_at_the_next_poll(self) -> None:
+        """Be late, as long as the loop does not poll."""
+        self.answer.clear()
+        self.consumer.during_consume = self.answer.set
+        self.answer.wait()
+
+    def turn_late(self, *messages: Message) -> None:
         """Turn, with a database that answers only when the loop polls on."""
-        self.consumer.during_consume = lambda: setattr(self.consumer, "during_consume", late.set)
+        self.store.before_commit = self.answer_at_the_next_poll
         self.turn(*messages)
+        self.store.before_commit = lambda: None
 
     def turn(self, *messages: Message) -> None:
         self.consumer.batches = [list(messages)]
+        self.idle.look()
         self.loop.turn()
 
 
-def decode(value: bytes | None) -> Decoded | None:
+def make_record(message: Message, partition: int, offset: int) -> Record | None:
+    value = message.value()
     if value == b"away":
         raise TransientError("the registry is away")
     if value is None or value == b"bad":
         raise DecodeError("bad bytes")
-    return None if value == b"passed over" else Decoded("Any", object(), {})  # type: ignore[arg-type]
+    if value == b"passed over":
+        return None
+    return Record(TOPIC, partition, offset, Decoded("Any", object(), {}), message, row=(value,))  # type: ignore[arg-type]

@@ -1,8 +1,11 @@
 """A database of its own for each test, and stores on it."""
 
 import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,12 +21,15 @@ from consumers.journey.table import journey_events
 from kafkajourney.database import engines
 from kafkajourney.database.store import Store
 from kafkajourney.database.tables import consumer_progress, dead_letters
-from kafkajourney.database.writing import Write, writer
-from kafkajourney.events import Decoded, Record
+from kafkajourney.database.writing import Write, check_row, writer
+from kafkajourney.errors import RefusedError
+from kafkajourney.events import Decoded, Move, Record
+from kafkajourney.group import Group
 from kafkajourney.settings import Settings
 from schemas.events import VideoPlayed
 
-store_events, count_plays = writer(JOURNEY), writer(ANALYTIC)
+store_events = writer(JOURNEY)
+GROUPS = {group.name: group for group in (JOURNEY, ANALYTIC)}
 
 
 TOPIC = "user-journey"
@@ -48,6 +54,38 @@ def play(offset: int, partition: int = 0, user_id: str = "u", seconds: float = 0
     return Record(TOPIC, partition, offset, Decoded("VideoPlayed", VideoPlayed(**values | changes), {}))
 
 
+def made(group: Group, records: Iterable[Record]) -> list[Record]:
+    """Return the records with their rows in this group, as the loop's reader makes them."""
+    return [replace(record, row=None if record.decoded is None else group.rows(record)) for record in records]
+
+
+class RowStore(Store):
+    """A store that makes the rows of the records itself."""
+
+    def __init__(
+        self, engine: Engine, settings: Settings, group: Group, write: Write | None = None, now: datetime = NOW
+    ) -> None:
+        super().__init__(engine, settings, group.name, write or writer(group), lambda: now)
+        self._made = partial(made, group)
+        self._check = check_row(engine, group)
+
+    def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
+        super().commit(self._checked(records), moves)
+
+    def refused(self, records: Sequence[Record], moves: Mapping[int, Move]) -> list[tuple[Record, RefusedError]]:
+        return super().refused(self._made(records), moves)
+
+    def replay(self, record: Record) -> bool:
+        return super().replay(*self._checked([record]))
+
+    def _checked(self, records: Iterable[Record]) -> list[Record]:
+        checked = self._made(records)
+        for record in checked:
+            if record.row is not None:
+                self._check(record.row)
+        return checked
+
+
 def naive(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None)
 
@@ -70,8 +108,8 @@ class Bench:
         self.engines.append(engine)
         return engine
 
-    def store(self, group: str = "journey", write: Write = store_events, engine: Engine | None = None) -> Store:
-        return Store(engine or self.new_engine(), self.settings, group, write, now=lambda: NOW)
+    def store(self, group: str = "journey", write: Write | None = None, engine: Engine | None = None) -> Store:
+        return RowStore(engine or self.new_engine(), self.settings, GROUPS[group], write)
 
     def offsets(self) -> list[tuple[int, int]]:
         with self.engine.connect() as connection:

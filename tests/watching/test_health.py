@@ -10,7 +10,14 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
 from kafkajourney.database import engines
-from kafkajourney.errors import DatabaseAwayError, KafkaJourneyError, RegistryAwayError, SettingsError, StopError
+from kafkajourney.errors import (
+    DatabaseAwayError,
+    KafkaJourneyError,
+    PartitionError,
+    RegistryAwayError,
+    SettingsError,
+    StopError,
+)
 from kafkajourney.kafka import clients
 from kafkajourney.settings import DEFAULTS, Settings
 from kafkajourney.watching.health import ALIVE_FOR, ConsumerHealth, Health, Probe, ask_database
@@ -57,25 +64,24 @@ def test_a_process_is_alive_as_long_as_its_loop_goes_round() -> None:
     assert health.why_dead() == []
     clock.now += 1
     assert health.why_dead() == health.why_not_ready() == ["the loop has not gone round for 61 s"]
-    health.turned()
+    health.polled()
     assert health.why_dead() == []
 
 
 def test_a_loop_that_waits_for_a_database_that_hangs_goes_round() -> None:
-    bench = Bench(patience=0.01)
+    polls = 0
+
+    class Counted(Observer):
+        def polled(self) -> None:
+            nonlocal polls
+            polls += 1
+
+    bench = Bench(Counted(), patience=0.01)
     bench.assign(0)
     bench.turn()
-    turns = 0
-
-    def turned() -> None:
-        nonlocal turns
-        turns += 1
-
-    bench.loop._observer.turned = turned  # type: ignore[method-assign]
-    late = threading.Event()
-    bench.store.before_commit = late.wait
-    bench.turn_with(late, Message(0, 0, b"a"))
-    assert turns > 1
+    polls = 0
+    bench.turn_late(Message(0, 0, b"a"))
+    assert polls > 1
 
 
 # --- ready ------------------------------------------------------------------------------------------------------
@@ -94,6 +100,20 @@ def test_a_consumer_is_ready_with_partitions_or_idle() -> None:
     health.assigned([2])
     health.revoked([2], lost=False)
     assert health.why_not_ready() == ["no partition is assigned yet"]
+
+
+def test_a_consumer_with_a_stopped_partition_is_not_ready_and_says_why() -> None:
+    health = ConsumerHealth([])
+    health.assigned([0, 1])
+    health.stopped(1, PartitionError("t [1] cannot be read on at offset 7"))
+    assert health.why_not_ready() == ["t [1] cannot be read on at offset 7"]
+    health.settled({0: 5})
+    assert health.why_not_ready() == ["t [1] cannot be read on at offset 7"]
+    health.settled({1: 9})
+    assert health.why_not_ready() == []
+    health.stopped(1, PartitionError("again"))
+    health.revoked([1], lost=False)
+    assert health.why_not_ready() == []
 
 
 def test_a_process_is_not_ready_while_a_part_is_away_or_was_not_asked() -> None:

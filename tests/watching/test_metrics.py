@@ -17,14 +17,21 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 from kafkajourney.database import engines
-from kafkajourney.errors import BrokerAwayError, DatabaseAwayError, DecodeError, FencedError, TransientError
+from kafkajourney.errors import (
+    BrokerAwayError,
+    DatabaseAwayError,
+    DecodeError,
+    FencedError,
+    PartitionError,
+    TransientError,
+)
 from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.kafka import clients, reading
 from kafkajourney.producing.publish import Publisher
 from kafkajourney.settings import Settings
 from kafkajourney.watching.consumer_metrics import ConsumerMetrics, by_type, oldest
 from kafkajourney.watching.health import Health, Probe
-from kafkajourney.watching.observer import Batch
+from kafkajourney.watching.observer import Stored
 from kafkajourney.watching.producer_metrics import LATENCIES, ProducerMetrics
 from schemas.events import UrlClicked
 from tests.stack import RealStack
@@ -87,7 +94,7 @@ def test_lag_is_the_end_less_the_progress() -> None:
     bench = Bench()
     assert bench.figures["progress_offset"] == {("0",): 5, ("1",): 7}
     assert bench.figures["lag_records"] == {("0",): 0, ("1",): 3}
-    bench.metrics.stored(Batch([record(1, 7)], {1: Move(7, 8)}, 0.1, 0.1))
+    bench.metrics.stored(Stored([record(1, 7)], {1: Move(7, 8)}, 0.1, 0.1))
     assert bench.figures["lag_records"] == {("0",): 0, ("1",): 2}
 
 
@@ -104,7 +111,7 @@ def test_of_a_partition_that_is_taken_nothing_is_shown() -> None:
     bench = Bench()
     bench.metrics.revoked([1], lost=True)
     assert set(bench.figures["lag_records"]) == set(bench.figures["paused"]) == {("0",)}
-    bench.metrics.stored(Batch([], {1: Move(7, 8)}, 0.1, 0.1))
+    bench.metrics.stored(Stored([], {1: Move(7, 8)}, 0.1, 0.1))
     assert set(bench.figures["progress_offset"]) == {("0",)}
     assert bench.figures["rebalances_total"] == {("assigned",): 1, ("revoked",): 0, ("lost",): 1}
 
@@ -119,9 +126,9 @@ def test_a_partition_that_is_not_settled_yet_has_no_lag() -> None:
 def test_a_pause_counts_from_its_begin_and_keeps_the_progress() -> None:
     bench = Bench()
     bench.now = 2000.0
-    bench.metrics.paused([0, 1])
+    bench.metrics.failed(DatabaseAwayError("away"), [0, 1], 1.0)
     bench.now = 3000.0
-    bench.metrics.paused([0, 1])
+    bench.metrics.failed(DatabaseAwayError("away"), [0, 1], 1.0)
     assert bench.figures["paused_since_timestamp_seconds"] == {("0",): 2000, ("1",): 2000}
     assert bench.figures["lag_records"] == {("0",): 0, ("1",): 3}
     bench.metrics.settled({0: 5, 1: 7})
@@ -129,12 +136,29 @@ def test_a_pause_counts_from_its_begin_and_keeps_the_progress() -> None:
     assert "paused_since_timestamp_seconds" not in bench.figures
 
 
-def test_a_commit_that_comes_late_advances_the_progress_and_ends_no_pause() -> None:
+def test_an_outage_of_one_partition_pauses_that_one() -> None:
     bench = Bench()
-    bench.metrics.paused([0, 1])
-    bench.metrics.stored(Batch([record(0, 5)], {0: Move(5, 6)}, 9.0, 0.0))
+    bench.metrics.failed(DatabaseAwayError("away"), [1], 1.0)
+    bench.metrics.stored(Stored([record(0, 5)], {0: Move(5, 6)}, 0.1, 0.0))
     assert bench.figures["progress_offset"] == {("0",): 6, ("1",): 7}
+    assert bench.figures["paused"] == {("0",): 0, ("1",): 1}
+
+
+def test_while_an_answer_is_waited_for_all_are_paused() -> None:
+    bench = Bench()
+    bench.metrics.waiting(5.0)
     assert bench.figures["paused"] == {("0",): 1, ("1",): 1}
+    bench.metrics.answered({0: 5})  # the other one was taken meanwhile, or fails
+    assert bench.figures["paused"] == {("0",): 0, ("1",): 1}
+
+
+def test_a_stopped_partition_is_one_that_is_paused_until_it_is_settled() -> None:
+    bench = Bench()
+    assert bench.figures["stopped"] == {("0",): 0, ("1",): 0}
+    bench.metrics.stopped(1, PartitionError("corrupt"))
+    assert bench.figures["stopped"] == bench.figures["paused"] == {("0",): 0, ("1",): 1}
+    bench.metrics.settled({1: 9})
+    assert bench.figures["stopped"] == bench.figures["paused"] == {("0",): 0, ("1",): 0}
 
 
 @pytest.mark.parametrize(
@@ -143,14 +167,14 @@ def test_a_commit_that_comes_late_advances_the_progress_and_ends_no_pause() -> N
 )
 def test_retries_are_counted_by_what_is_away(error: TransientError, cause: str) -> None:
     bench = Bench()
-    bench.metrics.failed(error, 1.0)
+    bench.metrics.failed(error, [0], 1.0)
     assert {of for (of,), times in bench.figures["retries_total"].items() if times} == {cause}
 
 
 def test_a_dead_letter_is_counted_by_its_class_whatever_its_reason_says() -> None:
     bench = Bench()
     for number in range(5):
-        bench.metrics.set_aside(Message(), DecodeError(f"reason {number}"))
+        bench.metrics.dead_lettered(Message(), DecodeError(f"reason {number}"))
     assert bench.figures["dead_letters_total"] == {("DecodeError",): 5, ("RefusedError",): 0}
 
 
@@ -161,7 +185,7 @@ def test_delays_are_those_of_the_oldest_of_each_partition() -> None:
         record(1, 7, Message(20, produced=999), occurred=998),
         record(0, 6, Message(30, produced=1000), occurred=1000),
     ]
-    bench.metrics.stored(Batch(records, {0: Move(5, 7), 1: Move(7, 8)}, 0.2, 0.003))
+    bench.metrics.stored(Stored(records, {0: Move(5, 7), 1: Move(7, 8)}, 0.2, 0.003))
     found = bench.figures
     assert (found["produced_to_stored_seconds_count"][()], found["produced_to_stored_seconds_sum"][()]) == (2, 11)
     assert (found["occurred_to_stored_seconds_count"][()], found["occurred_to_stored_seconds_sum"][()]) == (2, 22)
@@ -175,7 +199,7 @@ def test_delays_are_those_of_the_oldest_of_each_partition() -> None:
 
 def test_a_record_without_a_time_or_an_event_has_no_delay() -> None:
     bench = Bench()
-    bench.metrics.stored(Batch([Record(TOPIC, 0, 5, None, Message(), "bad")], {0: Move(5, 6)}, 0.1, 0.1))
+    bench.metrics.stored(Stored([Record(TOPIC, 0, 5, None, Message(), "bad")], {0: Move(5, 6)}, 0.1, 0.1))
     assert bench.figures["produced_to_stored_seconds_count"] == {(): 0}
     assert bench.figures["occurred_to_stored_seconds_count"] == {(): 0}
     assert "stored_events_total" not in bench.figures
@@ -183,11 +207,11 @@ def test_a_record_without_a_time_or_an_event_has_no_delay() -> None:
 
 def test_clocks_that_differ_make_no_negative_delay() -> None:
     bench = Bench()
-    bench.metrics.stored(Batch([record(0, 5, Message(10, 2000), 2000)], {0: Move(5, 6)}, 0.1, 0.1))
+    bench.metrics.stored(Stored([record(0, 5, Message(10, 2000), 2000)], {0: Move(5, 6)}, 0.1, 0.1))
     assert bench.figures["produced_to_stored_seconds_sum"] == {(): 0}
 
 
-def test_records_are_grouped_without_those_that_are_set_aside() -> None:
+def test_records_are_grouped_without_dead_letters() -> None:
     records = [record(0, 1, Message(3)), Record(TOPIC, 1, 1, None, Message(), "bad"), record(1, 2, Message(4))]
     assert by_type(records) == {"UrlClicked": (2, 7)}
     assert [(r.partition, r.offset) for r in oldest(records)] == [(0, 1), (1, 1)]
@@ -243,8 +267,8 @@ def rows(*registries: CollectorRegistry) -> dict[str, str]:
 def everything() -> dict[str, str]:
     """Return the rows of all metrics that there are, each with a sample to have its labels from."""
     bench, producer = Bench(), ProducerMetrics()
-    bench.metrics.stored(Batch([record(0, 5)], {0: Move(5, 6)}, 0.1, 0.1))
-    bench.metrics.paused([0])
+    bench.metrics.stored(Stored([record(0, 5)], {0: Move(5, 6)}, 0.1, 0.1))
+    bench.metrics.failed(DatabaseAwayError("away"), [0], 1.0)
     producer.on_delivered(event(), Message())
     producer.watch(Publisher(lambda **_: [], lambda _event: b"", TOPIC))  # type: ignore[arg-type]
     for metrics in (bench.metrics, producer):

@@ -22,7 +22,7 @@ from kafkajourney.events import Decoded, Move, Record
 from kafkajourney.kafka import clients, reading
 from kafkajourney.settings import Settings
 from kafkajourney.watching import tracing
-from kafkajourney.watching.observer import Batch
+from kafkajourney.watching.observer import Stored
 from kafkajourney.watching.otel import MOST_LINKS, OpenTelemetry, origin_of
 from kafkajourney.watching.tracing import OFF, exporters_wanted
 from tests.support.loop import Bench, Message
@@ -175,7 +175,7 @@ def test_a_transaction_is_a_span_with_a_link_to_each_event(kept: Kept) -> None:
     records = [kept.record(offset) for offset in (5, 6)]
     before = time.time_ns()
     kept.observer.committing(records, {0: Move(5, 7)})
-    kept.observer.stored(Batch(records, {0: Move(5, 7)}, 0.25, 0.5))
+    kept.observer.stored(Stored(records, {0: Move(5, 7)}, 0.25, 0.5))
     (span,) = kept.spans
     assert (span.name, span.kind, span.status.status_code) == ("process t", SpanKind.CONSUMER, StatusCode.UNSET)
     assert span.parent is None
@@ -200,7 +200,7 @@ def test_a_transaction_is_a_span_with_a_link_to_each_event(kept: Kept) -> None:
 
 def test_an_event_that_is_alone_in_its_batch_has_the_whole_way_in_one_trace(kept: Kept) -> None:
     alone = kept.record(5)
-    kept.observer.stored(Batch([alone], {0: Move(5, 6)}, 0.1, 0.0))
+    kept.observer.stored(Stored([alone], {0: Move(5, 6)}, 0.1, 0.0))
     (span,) = kept.spans
     assert span.parent == origin_of(alone.message) == span.links[0].context
     assert span.context.trace_id == span.links[0].context.trace_id
@@ -209,7 +209,7 @@ def test_an_event_that_is_alone_in_its_batch_has_the_whole_way_in_one_trace(kept
 def test_links_are_bounded_and_none_is_there_twice(kept: Kept) -> None:
     same = kept.record(0)
     records = [same, same, *(kept.record(offset) for offset in range(1, 2 * MOST_LINKS))]
-    kept.observer.stored(Batch(records, {0: Move(0, 1)}, 0.1, 0.0))
+    kept.observer.stored(Stored(records, {0: Move(0, 1)}, 0.1, 0.0))
     (span,) = kept.spans
     assert [link.context for link in span.links] == [origin_of(r.message) for r in records[1 : MOST_LINKS + 1]]
     assert attributes(span)["messaging.batch.message_count"] == 2 * MOST_LINKS + 1
@@ -227,7 +227,7 @@ def test_links_are_bounded_and_none_is_there_twice(kept: Kept) -> None:
     ],
 )
 def test_an_event_without_a_trace_is_processed_all_the_same(kept: Kept, headers: Any) -> None:
-    kept.observer.stored(Batch([record(Traced(0, 5, *headers))], {0: Move(5, 6)}, 0.1, 0.0))
+    kept.observer.stored(Stored([record(Traced(0, 5, *headers))], {0: Move(5, 6)}, 0.1, 0.0))
     (span,) = kept.spans
     assert span.parent is None
     assert len(span.links) == 0
@@ -236,8 +236,8 @@ def test_an_event_without_a_trace_is_processed_all_the_same(kept: Kept, headers:
 def test_a_transaction_that_fails_is_an_error_with_its_links(kept: Kept) -> None:
     records = [kept.record(offset) for offset in (5, 6)]
     kept.observer.committing(records, {0: Move(5, 7)})
-    kept.observer.failed(DatabaseAwayError("away DETAIL: Key (user_id)=(ada)"), 1.0)
-    kept.observer.failed(RegistryAwayError("away too"), 1.0)
+    kept.observer.failed(DatabaseAwayError("away DETAIL: Key (user_id)=(ada)"), [0], 1.0)
+    kept.observer.failed(RegistryAwayError("away too"), [0], 1.0)
     first, second = kept.spans
     assert [span.status.status_code for span in kept.spans] == [StatusCode.ERROR, StatusCode.ERROR]
     assert first.status.description == "away …"
@@ -248,14 +248,13 @@ def test_a_transaction_that_fails_is_an_error_with_its_links(kept: Kept) -> None
 
 
 def test_the_loop_tells_which_transaction_failed(kept: Kept) -> None:
-    bench = Bench()
-    bench.loop._observer = kept.observer
+    bench = Bench(kept.observer)
     bench.assign(0)
     bench.turn()
     bench.store.failures = [DatabaseAwayError("away")]
     message: Any = kept.record(0).message
     bench.turn(message)
-    bench.now = bench.loop._backoff.retry_at
+    bench.now = bench.retry_at()
     bench.turn(message)
     assert [span.status.status_code for span in kept.spans] == [StatusCode.ERROR, StatusCode.UNSET]
     assert [span.links[0].context for span in kept.spans] == [origin_of(message)] * 2

@@ -71,6 +71,8 @@ class Report:
 
     produced: int = 0
     """Records on the topic."""
+    tombstones: int = 0
+    """Records without a value, which are passed over; not among those produced."""
     dropped: int = 0
     """Records that the topic has dropped by retention: they cannot be checked any more."""
     users_in_several_partitions: int = 0

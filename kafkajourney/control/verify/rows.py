@@ -12,7 +12,7 @@ from kafkajourney.control.verify.report import Report, RowsReport
 from kafkajourney.database.types import is_json
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.events import Record, as_text
-from kafkajourney.group import Group
+from kafkajourney.group import Group, Row
 
 EVENT_ID = "event_id"
 """The column that tells whether a row is of this record or of another one, where a table has it."""
@@ -68,6 +68,11 @@ class RowsCheck:
             self.report.missing += 1
             self._tell(f"missing: nothing is stored for [{self._partition}] {offset}")
 
+    def drop(self, first: int) -> None:
+        """Leave out the rows before this offset, which the topic has dropped meanwhile."""
+        while self._row is not None and self._row.offset < first:
+            self._row = next(self._rows, None)
+
     def end(self) -> None:
         """Count the rows that are left when the partition's records have come to their end."""
         for left in (self._row, *self._rows):
@@ -81,11 +86,8 @@ class RowsCheck:
             self.report.unexpected += count
             self._tell(f"unexpected: {count} rows are of partitions that the topic does not have")
 
-    def _expected(self, record: Record) -> tuple[Any, ...] | None:
-        if record.decoded is None:
-            return None
-        wanted = self._group.wanted is None or record.decoded.event_type in self._group.wanted
-        return self._group.rows(record) if wanted else None
+    def _expected(self, record: Record) -> Row | None:
+        return expected_row(self._group, record)
 
     def _compare(self, row: Stored, record: Record) -> None:
         at = f"[{self._partition}] {row.offset}"
@@ -142,6 +144,16 @@ class RowsCheck:
         with self._engine.connect().execution_options(**READ_ONLY) as connection:
             for offset, *values in connection.execute(statement):
                 yield Stored(offset, tuple(as_written(column, v) for column, v in zip(own, values, strict=True)))
+
+
+def expected_row(group: Group, record: Record) -> Row | None:
+    """Return the row that a group makes of a record, None where it makes none: not wanted, or not possible."""
+    if record.decoded is None or not (group.wanted is None or record.decoded.event_type in group.wanted):
+        return None
+    try:
+        return group.rows(record)
+    except Exception:  # noqa: BLE001 # whatever a foreign value can raise: to the consumer it is a dead letter
+        return None
 
 
 def as_written(column: Column[Any], value: Any) -> Any:

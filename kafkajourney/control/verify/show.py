@@ -42,6 +42,7 @@ def _remarks(report: Report) -> Iterator[tuple[str, int, str]]:
     yield "lost", lost, "dead letters that are not in the dead-letter topic"
     for name, of_group in report.groups.items():
         yield "lag", of_group.lag, f"records that the group {name} has not come to yet"
+    yield "tombstones", report.tombstones, "records without a value, which say nothing of an event"
     yield "dropped", report.dropped, "records that the topic keeps no more (retention), not checked"
     yield "moved users", report.users_in_several_partitions, "users with events in several partitions"
 

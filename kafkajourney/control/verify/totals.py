@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from kafkajourney.control.verify.report import Report, TotalsReport
-from kafkajourney.control.verify.rows import as_written
+from kafkajourney.control.verify.rows import as_written, expected_row
 from kafkajourney.events import Record
-from kafkajourney.group import Group, Merge
+from kafkajourney.group import Group, Merge, Row
 
 Key = tuple[Any, ...]
 Total = tuple[Any, ...]
@@ -38,8 +38,11 @@ class TotalsCheck:
             self.report.lag += 1
         elif record.offset in self._dead:
             self.report.dead_letters += 1
-        elif record.decoded is not None and self._wants(record.decoded.event_type):
-            self._add(record)
+        elif (row := expected_row(self._group, record)) is not None:
+            self._add(row)
+
+    def drop(self, first: int) -> None:
+        """Records that are dropped meanwhile are known no more than those before: ``finish`` minds it."""
 
     def end(self) -> None:
         """Nothing is to be done at a partition's end: totals are of all of them."""
@@ -62,13 +65,7 @@ class TotalsCheck:
                 name = ", ".join(map(str, key))
                 self._tell(f"wrong total: {name} has {self._shown(counted)}, the topic says {self._shown(expected)}")
 
-    def _wants(self, event_type: str) -> bool:
-        return self._group.wanted is None or event_type in self._group.wanted
-
-    def _add(self, record: Record) -> None:
-        row = self._group.rows(record)
-        if row is None:
-            return
+    def _add(self, row: Row) -> None:
         width = len(self._group.key)
         key, values = row[:width], row[width:]
         before = self._totals.get(key)

@@ -23,12 +23,13 @@ from kafkajourney.settings import Settings
 
 
 class Check(Protocol):
-    """Compares one group's table with the topic: ``begin``, ``see`` and ``end`` for each partition, then ``finish``."""
+    """Compares one group's table with the topic: ``begin``, ``see``, ``end`` for each partition, then ``finish``."""
 
     @property
     def report(self) -> RowsReport | TotalsReport: ...  # noqa: D102
     def begin(self, partition: int, low: int, progress: int, dead: set[int]) -> None: ...  # noqa: D102
     def see(self, record: Record) -> None: ...  # noqa: D102
+    def drop(self, first: int) -> None: ...  # noqa: D102
     def end(self) -> None: ...  # noqa: D102
     def finish(self, partitions: list[int], dropped: int) -> None: ...  # noqa: D102
 
@@ -86,7 +87,17 @@ class Verifier:
         return RowsCheck(self._settings.topic, self._engine, connection, group, self._report)
 
     def _compare(self, reader: Consumer, partition: int, low: int, high: int, checks: Iterable[Check]) -> None:
-        for message in reading.records(reader, self._settings.topic, partition, low, high):
+        checks = list(checks)
+
+        def dropped(first: int, number: int) -> None:
+            self._report.dropped += number
+            for check in checks:
+                check.drop(first)
+
+        for message in reading.records(reader, self._settings.topic, partition, low, high, dropped):
+            if message.value() is None:
+                self._report.tombstones += 1
+                continue
             record = self._record(message)
             self._report.produced += 1
             self._note_user(record)

@@ -1,6 +1,6 @@
 """SQL Server, by ODBC: many rows are one JSON parameter, which OPENJSON takes apart."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -9,11 +9,11 @@ from sqlalchemy.dialects import mssql
 from sqlalchemy.exc import IntegrityError
 
 from kafkajourney.database.dialects.mssql_errors import DUPLICATE, NO_TRANSACTION, is_lost, numbers_of
-from kafkajourney.database.dialects.rows import change, encode, json_arrays, refuse_cut
+from kafkajourney.database.dialects.rows import change, encode, json_arrays, length_check
 from kafkajourney.database.types import is_json
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.errors import DatabaseAwayError, RefusedError
-from kafkajourney.group import Group, Merge
+from kafkajourney.group import Group, Merge, Row
 
 CONNECT_ARGUMENTS: Mapping[str, Any] = {
     # Seconds. A server that cannot be reached must not hold a consumer up for as long as the system tries.
@@ -70,9 +70,25 @@ def _rollback(connection: Any) -> None:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
+def row_check(group: Group) -> Callable[[Row], None]:
+    """Return what refuses texts that are too long, and keys that end with a blank.
+
+    SQL Server takes a key with blanks at its end for the one without, whatever the collation.
+    """
+    check_lengths = length_check(group, _units)
+    keys = [(n, c.name) for n, c in enumerate(group.own_columns) if group.merge is not None and c in group.key]
+
+    def check(row: Row) -> None:
+        check_lengths(row)
+        for place, name in keys:
+            if isinstance(row[place], str) and row[place].endswith(" "):
+                raise RefusedError(f"the database refuses the row: {name} {row[place]!r} ends with a blank")
+
+    return check
+
+
 def insert(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, by one statement with one parameter: docs/decisions/0007-sql.md."""
-    refuse_cut(_units, group.columns, rows)
     as_text = _encoder(group)
     for part in json_arrays(map(as_text, rows)):
         connection.exec_driver_sql(_insert(group), (part,))
@@ -84,7 +100,6 @@ def add(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -
     Not MERGE, and no range locks: both deadlock under concurrency. Every key is there before the UPDATE, which then can
     miss none; whoever loses the race for a new one begins again, told so by DatabaseAwayError.
     """
-    _refuse_blank_end(group, rows)
     for part in json_arrays(map(encode, rows)):
         try:
             connection.exec_driver_sql(_insert_keys(group), (part,))
@@ -100,15 +115,6 @@ def add(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -
 def _units(value: str) -> int:
     """Return the length of a text as SQL Server counts it, in UTF-16 units."""
     return len(value.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def _refuse_blank_end(group: Group, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Refuse keys that end with a blank: SQL Server takes them for those without it, whatever the collation."""
-    texts = [(place, column.name) for place, column in enumerate(group.columns) if column in group.key]
-    for row in rows:
-        for place, name in texts:
-            if isinstance(row[place], str) and row[place].endswith(" "):
-                raise RefusedError(f"the database refuses the row: {name} {row[place]!r} ends with a blank")
 
 
 def _encoder(group: Group) -> Any:

@@ -1,16 +1,17 @@
 """PostgreSQL, by psycopg: rows go in by COPY, and are added as one JSON parameter."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, String, event
 from sqlalchemy.dialects import postgresql
 
-from kafkajourney.database.dialects.rows import encode, json_arrays, refuse_cut
+from kafkajourney.database.dialects.rows import encode, json_arrays, length_check
 from kafkajourney.database.dialects.upsert import names_of, upsert
 from kafkajourney.database.views import READ_ONLY
-from kafkajourney.group import Group
+from kafkajourney.errors import RefusedError
+from kafkajourney.group import Group, Row
 
 CONNECT_ARGUMENTS: Mapping[str, Any] = {
     "client_encoding": "utf8",
@@ -49,16 +50,27 @@ def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context
     return True
 
 
+def row_check(group: Group) -> Callable[[Row], None]:
+    """Return what refuses texts that are too long, or hold a NUL, which PostgreSQL has no form for."""
+    check_lengths, names = length_check(group, len), [column.name for column in group.own_columns]
+
+    def check(row: Row) -> None:
+        check_lengths(row)
+        for name, value in zip(names, row, strict=True):
+            if isinstance(value, str) and "\0" in value:
+                raise RefusedError(f"the database refuses the row: {name} holds a NUL character")
+
+    return check
+
+
 def insert(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, past SQLAlchemy's handling of every single value: docs/decisions/0007-sql.md."""
     if rows:
-        refuse_cut(len, group.columns, rows)
         connection.exec_driver_sql(_insert(group), list(rows))
 
 
 def add(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
     """Add rows to those that are there."""
-    refuse_cut(len, group.columns, rows)
     for part in json_arrays(map(encode, rows)):
         connection.exec_driver_sql(_add(group), (part,))
 

@@ -1,14 +1,13 @@
 """Many rows as one parameter, how columns are added to, texts that would be cut: what dialects share. Pure."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Column
 
 from kafkajourney.errors import RefusedError
-from kafkajourney.group import Merge
+from kafkajourney.group import Group, Merge, Row
 
 JSON_SIZE = 1_000_000
 """Characters of JSON text in one parameter, before the row that goes beyond: it bounds the memory of both sides."""
@@ -30,19 +29,28 @@ def json_arrays(rows: Iterable[str]) -> Iterator[str]:
         yield f"[{','.join(parts)}]"
 
 
-def refuse_cut(length_of: Callable[[str], int], columns: Iterable[Column[Any]], rows: Sequence[Sequence[Any]]) -> None:
-    """Refuse a text that does not fit but for blanks at its end: as SQL has it, databases silently cut those off.
+def length_check(group: Group, length_of: Callable[[str], int]) -> Callable[[Row], None]:
+    """Return what refuses a row with a text that is longer than its column, whatever its characters.
 
-    ``length_of`` is how the database counts. Whatever else is too long it refuses itself.
+    Databases refuse that themselves, but for blanks at the end, which they cut off as SQL has it. ``length_of`` is how
+    the database counts, at most two for a character.
     """
+    limits = [(place, column.name, length) for place, column, length in _limited(group.own_columns)]
+
+    def check(row: Row) -> None:
+        for place, name, length in limits:
+            text = row[place]
+            if text is not None and len(text) * 2 > length and length_of(text) > length:
+                raise RefusedError(f"the database refuses the row: {name} is longer than {length} characters")
+
+    return check
+
+
+def _limited(columns: Iterable[Column[Any]]) -> Iterator[tuple[int, Column[Any], int]]:
     for place, column in enumerate(columns):
         length = getattr(column.type, "length", None)
-        texts = map(itemgetter(place), rows)
-        if length and any(
-            isinstance(text, str) and len(text) * 2 > length and text[-1] == " " and length_of(text) > length
-            for text in texts
-        ):
-            raise RefusedError(f"the database refuses the row: {column.name} is longer than {length} characters")
+        if length and issubclass(column.type.python_type, str):
+            yield place, column, length
 
 
 def change(name: str, merge: Merge, new: str) -> str:

@@ -1,15 +1,16 @@
 """SQLite: a file, one writer at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects import sqlite
 
+from kafkajourney.database.dialects.rows import length_check
 from kafkajourney.database.dialects.upsert import names_of, upsert
 from kafkajourney.database.views import READ_ONLY
-from kafkajourney.group import Group
+from kafkajourney.group import Group, Row
 
 CONNECT_ARGUMENTS: Mapping[str, Any] = {}
 TRANSIENT_STATES: tuple[str, ...] = ()
@@ -38,6 +39,11 @@ def _begin(connection: Connection) -> None:
     # A deferred transaction that turns from reading to writing does not wait for another writer, it fails at once.
     read_only = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def row_check(group: Group) -> Callable[[Row], None]:
+    """Return what refuses texts that are too long: SQLite would take them, and a database after it would not."""
+    return length_check(group, len)
 
 
 def insert(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -1,0 +1,91 @@
+"""What a consumer's process is made of: the composition root."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Engine
+
+from kafkajourney import application
+from kafkajourney.avro.catalogue import load
+from kafkajourney.consuming.caught_up import CaughtUp
+from kafkajourney.consuming.dead_letters import DeadLetterTopic
+from kafkajourney.consuming.idle import Idle
+from kafkajourney.consuming.loop import ConsumeLoop, Options
+from kafkajourney.consuming.records import RecordMaker
+from kafkajourney.consuming.settling import AskBounds, where_to_go_on
+from kafkajourney.database.store import Store
+from kafkajourney.database.writing import check_row, writer
+from kafkajourney.group import Group
+from kafkajourney.kafka import clients, reading
+from kafkajourney.registry.client import Registry
+from kafkajourney.registry.decoder import Decoder
+from kafkajourney.settings import Settings
+from kafkajourney.watching.monitoring import ConsumerMonitor
+
+GRACE = 2.0
+"""Seconds for which a schema id is asked for again that the registry does not have: a node of it may lag."""
+
+
+class Assembly:
+    """A group's consumer, ready to run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        group: Group,
+        options: Options,
+        monitor: ConsumerMonitor,
+        engine: Engine,
+        registry: Registry,
+        stop: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._observer = monitor.observer
+        self._consumer = clients.consumer(settings, group.name, monitor.on_statistics)
+        self._asker = clients.asker(settings)
+        self._group = group
+        self.partitions = reading.partitions_of(self._consumer, settings)
+        self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic)
+        self._store = Store(engine, settings, group.name, writer(group))
+        decode = Decoder(registry, load(), application.current().event_classes, group.wanted, GRACE)
+        self.loop = ConsumeLoop(
+            self._consumer,
+            partial(where_to_go_on, settings.topic, self._ask_bounds, self._store.begin),
+            RecordMaker(settings.topic, decode, group.rows, check_row(engine, group)),
+            self._store,
+            DeadLetterTopic(partial(clients.dead_letter_producer, settings), settings.topic, group.name),
+            self._observer,
+            options,
+            stop,
+        )
+
+    def watch(self, *, until_caught_up: bool) -> Callable[[], bool]:
+        """Return what looks at the loop before each turn: whether it is idle, and whether it is done."""
+        idle = Idle(
+            self.loop.positions,
+            partial(reading.require_topic, self._consumer, self._settings),
+            partial(reading.owned_partitions, self._asker, self._group.name),
+            self._observer,
+        )
+        is_caught_up = self._caught_up() if until_caught_up else _never
+
+        def look() -> bool:
+            idle.look()
+            return is_caught_up()
+
+        return look
+
+    def _caught_up(self) -> CaughtUp:
+        return CaughtUp(
+            self._settings.topic,
+            reading.end_offsets(self._settings),
+            self.loop.positions,
+            lambda: self.loop.patiently(self._store.progress),
+            self._ask_bounds,
+            lambda error, retry_in: self._observer.failed(error, [], retry_in),
+        )
+
+
+def _never() -> bool:
+    return False
