@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from alembic import command as alembic
-from sqlalchemy import Connection, func, insert, make_url, select
+from sqlalchemy import Connection, event, func, insert, make_url, select
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from consumers.analytic import ANALYTIC
@@ -117,6 +117,43 @@ def test_records_passed_over_advance_the_progress_and_write_nothing(bench: Bench
     store.commit([Record(TOPIC, 0, 0), Record(TOPIC, 0, 1)], {0: Move(0, 2)})
     store.commit([], {0: Move(2, 9)})
     assert store.progress() == {0: 9}
+
+
+def test_fences_are_taken_in_the_order_of_the_partitions_so_that_two_owners_cannot_wait_for_each_other(
+    bench: Bench,
+) -> None:
+    store = bench.store(engine=bench.engine)
+    store.begin({0: 0, 1: 0, 2: 0})
+    fenced: list[int] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("UPDATE consumer_progress"):
+            fenced.append(parameters[-2])
+
+    event.listen(bench.engine, "before_cursor_execute", note)
+    store.commit([], {2: Move(0, 1), 0: Move(0, 1), 1: Move(0, 1)})
+    assert fenced == [0, 1, 2]
+
+
+def test_refused_rows_are_found_and_nothing_is_changed_by_it(bench: Bench) -> None:
+    store = bench.store()
+    store.begin({0: 0})
+    records = [play(0), play(1, session_id=None), play(2), play(3, page_url=None)]
+    with pytest.raises(RefusedError):
+        store.commit(records, {0: Move(0, 4)})
+    found = store.refused(records, {0: Move(0, 4)})
+    assert [(record.offset, "NOT NULL" in str(reason)) for record, reason in found] == [(1, True), (3, True)]
+    assert bench.offsets() == []
+    assert store.progress() == {0: 0}
+
+
+def test_a_zombie_finds_no_refused_rows(bench: Bench) -> None:
+    owner, zombie = bench.store(), bench.store()
+    owner.begin({0: 0})
+    owner.commit([play(0)], {0: Move(0, 1)})
+    with pytest.raises(FencedError) as fence:
+        zombie.refused([play(0)], {0: Move(0, 1)})  # not: a duplicate key
+    assert fence.value.partition == 0
 
 
 def test_only_records_with_an_event_are_written(bench: Bench) -> None:

@@ -28,7 +28,8 @@ MUTATIONS = {
     "offsets stored before the commit": Mutation(
         f"{CONSUMING}/loop.py",
         "                written = self._writer.write(batch)\n",
-        "                self._assignment.store_offsets(batch.ends)\n                written = self._writer.write(batch)\n",
+        "                self._assignment.store_offsets(batch.ends)\n"
+        "                written = self._writer.write(batch)\n",
         LOOP_TESTS,
     ),
     "no fence": Mutation(STORE, "if moved.rowcount != 1:", "if False:", STORE_TESTS),
