@@ -18,6 +18,7 @@ from kafkajourney.database.store import Store
 from kafkajourney.database.writing import check_row, writer
 from kafkajourney.group import Group
 from kafkajourney.kafka import clients, reading
+from kafkajourney.registry.absent import AbsentIds
 from kafkajourney.registry.client import Registry
 from kafkajourney.registry.decoder import Decoder
 from kafkajourney.settings import Settings
@@ -48,7 +49,7 @@ class Assembly:
         self.partitions = reading.partitions_of(self._consumer, settings)
         self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic)
         self._store = Store(engine, settings, group.name, writer(group))
-        decode = Decoder(registry, load(), application.current().event_classes, group.wanted, GRACE)
+        decode = Decoder(registry, load(), application.current().event_classes, group.wanted, AbsentIds(GRACE))
         self.loop = ConsumeLoop(
             self._consumer,
             partial(where_to_go_on, settings.topic, self._ask_bounds, self._store.begin),

@@ -36,6 +36,11 @@ class Budget:
         """Whether there were too many in a row."""
         return any(number > self.most for number in self._in_a_row.values())
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether any was sent that is not confirmed."""
+        return bool(self._under_way)
+
     def earn(self, stage: Stage) -> None:
         """Note a record that did not fail at this stage."""
         self._in_a_row[stage] = 0

@@ -8,7 +8,7 @@ progress, so that a replay stores it once.
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from sqlalchemy import Connection, select
@@ -16,14 +16,20 @@ from sqlalchemy import Connection, select
 from kafkajourney.database.tables import dead_letters as table
 from kafkajourney.errors import BrokerAwayError, RecordError, StopError
 from kafkajourney.kafka import reading
+from kafkajourney.kafka.errors import cause_of
 from kafkajourney.kafka.topics import dead_letter_topic
 from kafkajourney.settings import Settings
+
+R = TypeVar("R")
 
 Place = tuple[int, int]
 """Partition and offset of a record in the topic that it comes from."""
 
 PREFIX = "kafkajourney."
 CONFIRM_TIMEOUT = 30.0
+
+SEND_TIMEOUT = 5.0
+"""Seconds to wait for room in the queue of the producer."""
 
 
 def headers(message: Any, reason: RecordError, group: str, now: float) -> list[tuple[str, str | bytes | None]]:
@@ -56,28 +62,42 @@ class DeadLetterTopic:
 
     def send(self, message: Any, reason: RecordError) -> None:
         """Hand a dead letter over; only ``confirm`` tells that the broker has it."""
-        self._producer = self._producer or self._make_producer()
+        self._producer = producer = self._producer or self._make_producer()
+        letter = {"value": message.value(), "key": message.key(), "on_delivery": self._delivered}
+        letter["headers"] = headers(message, reason, self._group, time.time())
+        deadline = time.monotonic() + SEND_TIMEOUT
+        while not self._produced(producer, letter):
+            if time.monotonic() > deadline:
+                raise BrokerAwayError(f"too many dead letters are under way to {self._topic}")
+            self._guarded(lambda: producer.poll(0.1))  # deliveries make room
+
+    def _produced(self, producer: Producer, letter: dict[str, Any]) -> bool:
+        """Hand a letter to the producer; return whether it had room for it."""
         try:
-            self._producer.produce(
-                self._topic,
-                value=message.value(),
-                key=message.key(),
-                headers=headers(message, reason, self._group, time.time()),
-                on_delivery=self._delivered,
-            )
-        except BufferError as error:
-            raise BrokerAwayError(f"too many dead letters are under way to {self._topic}") from error
-        except KafkaException as error:
-            raise self._sorted(error.args[0]) from error
+            self._guarded(lambda: producer.produce(self._topic, **letter))
+        except BufferError:
+            return False
+        return True
 
     def confirm(self) -> None:
         """Wait until the broker has all dead letters; raise BrokerAwayError where it has not taken one."""
-        left = self._producer.flush(CONFIRM_TIMEOUT) if self._producer is not None else 0
+        producer = self._producer
+        left = self._guarded(lambda: producer.flush(CONFIRM_TIMEOUT)) if producer is not None else 0
         failure, self._failure = self._failure, None
         if failure is not None:
             raise self._sorted(failure)
         if left:
             raise BrokerAwayError(f"{left} dead letters are not confirmed by {self._topic} yet")
+
+    def _guarded(self, call: Callable[[], R]) -> R:
+        """Call the producer; after a fatal error it is of no use any more, and the next letter makes a new one."""
+        try:
+            return call()
+        except (KafkaException, SystemError) as error:
+            cause = cause_of(error)
+            if cause.fatal():
+                self._producer = None
+            raise self._sorted(cause) from error
 
     def _delivered(self, error: KafkaError | None, _message: Any) -> None:
         if error is not None:
@@ -91,8 +111,10 @@ class DeadLetterTopic:
                 return StopError(f"{reason}. Raise its max.message.bytes, and message.max.bytes in [kafka].")
             case KafkaError._UNKNOWN_TOPIC | KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return StopError(f"{reason}. Create it: kafkajourney topic create")
-            case KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                return StopError(f"{reason}. Allow the user to write to it.")
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+                return StopError(f"{reason}. Allow the user to write to it (ACL: Write on the topic).")
+        if error.fatal():
+            return StopError(f"{reason}. Correct the [kafka] settings; then start the consumer again.")
         return BrokerAwayError(reason)
 
 

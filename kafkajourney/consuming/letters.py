@@ -1,5 +1,6 @@
 """Dead letters on their way out of the loop: each is sent once, and too many in a row stop it."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from kafkajourney.consuming.budget import Budget, Stage
@@ -17,8 +18,11 @@ class DeadLetters(Protocol):
 class Letters:
     """Sends dead letters within a budget."""
 
-    def __init__(self, topic: DeadLetters, budget: Budget, observer: Observer) -> None:
+    def __init__(
+        self, topic: DeadLetters, budget: Budget, patiently: Callable[[Callable[[], None]], None], observer: Observer
+    ) -> None:
         self._topic = topic
+        self._patiently = patiently
         self._observer = observer
         self._budget = budget
 
@@ -41,8 +45,9 @@ class Letters:
 
     def confirm(self) -> None:
         """Wait until the broker has them all; raise TransientError where it has not."""
-        self._topic.confirm()
-        self._budget.confirm()
+        if self._budget.is_under_way:
+            self._patiently(self._topic.confirm)
+            self._budget.confirm()
 
     def commit(self) -> None:
         """Note that their offsets are behind us."""

@@ -76,7 +76,7 @@ class ConsumeLoop:
         )
         self.patiently = Patience(self._assignment, observer, options.patience, stop)
         self._where_to_go_on = where_to_go_on
-        self._letters = Letters(dead_letters, Budget(options.max_dead_letters), observer)
+        self._letters = Letters(dead_letters, Budget(options.max_dead_letters), self.patiently, observer)
         self._reader = BatchReader(make_record, self._letters, observer, options.topic, clock)
         self._writer = BatchWriter(store, self.positions, self._letters, self.patiently, observer, clock)
 

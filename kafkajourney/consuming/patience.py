@@ -36,7 +36,7 @@ class Patience:
             with self._assignment.held():
                 while not answer.done():
                     if self._stop.is_set():
-                        raise DatabaseAwayError("the database had not answered when the end was asked for")
+                        raise DatabaseAwayError("there was no answer yet when the end was asked for")
                     self._observer.polled()
                     self._assignment.poll_on(POLL_SECONDS)
             self._observer.answered(self._assignment.positions.going)

@@ -31,6 +31,8 @@ def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
     if not isinstance(error, DBAPIError):
         return StopError(f"The database at {safe_url} cannot be used: {error}")
     reason, state, numbers = _reason(error.orig), sqlstate_of(error.orig), numbers_of(error.orig)
+    # Connecting changes nothing, and waiting costs nothing: there only what is known to be final is.
+    is_connecting = error.statement is None
     kinds = {KINDS[number] for number in numbers if number in KINDS}
     # First, because only these can hold a text of the row, which may look like any other number.
     if isinstance(error, IntegrityError | DataError) or RefusedError in kinds or _has(reason, _REFUSED_WORDS):
@@ -47,7 +49,7 @@ def sorted_error(error: Exception, safe_url: str) -> KafkaJourneyError:
         return _no_login(reason, safe_url)
     if state == "3D000" or ("database" in reason and "does not exist" in reason):
         return StopError(f"There is no such database at {safe_url}: {reason}. Create it, or correct the URL.")
-    if isinstance(error, ProgrammingError) or _has(reason, _WRONG_WORDS):
+    if _has(reason, _WRONG_WORDS) or (isinstance(error, ProgrammingError) and not is_connecting):
         return StopError(f"The database at {safe_url} cannot be used: {reason}. Run: kafkajourney doctor")
     return TransientError(f"the database at {safe_url} failed: {reason}")
 

@@ -3,14 +3,10 @@
 See docs/decisions/0004-embedded-default.md.
 """
 
-import socket
-from threading import Thread
-
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-
 from kafkajourney.embedded.registry_app import RegistryApp
 from kafkajourney.embedded.registry_store import RegistryStore
 from kafkajourney.errors import StopError
+from kafkajourney.web import WebServer
 
 
 class RegistryServer:
@@ -33,33 +29,20 @@ class RegistryServer:
         self._app = RegistryApp(RegistryStore())
 
     def __enter__(self) -> "RegistryServer":
-        self._server = _listen(self._host, self._port, self._app)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="registry", daemon=True)
-        self._thread.start()
+        try:
+            self._server = WebServer(self._host, self._port, self._app, "registry")
+        except OSError as error:
+            raise StopError(
+                f"The embedded registry cannot listen on {self._host}:{self._port}: {error.strerror}. Choose another "
+                "port, or 0."
+            ) from None
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
+    def __exit__(self, *exception: object) -> None:
+        self._server.__exit__(*exception)
 
     @property
     def url(self) -> str:
         """Return the address for a client's ``url``."""
         return f"http://{self._host}:{self._server.port}"
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Write no line for every request."""
-
-
-def _listen(host: str, port: int, app: "RegistryApp") -> BaseWSGIServer:
-    # werkzeug would print and exit where the port is taken, so that the socket is made here.
-    try:
-        listener = socket.create_server((host, port))
-    except OSError as error:
-        raise StopError(
-            f"The embedded registry cannot listen on {host}:{port}: {error.strerror}. Choose another port, or 0."
-        ) from None
-    with listener:
-        return make_server(host, port, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno())

@@ -7,7 +7,7 @@ the positive ones are the protocol's, with whether trying again helps (https://k
 import re
 from enum import Enum
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from kafkajourney.errors import BrokerAwayError, PartitionError, StopError, TransientError
 
@@ -95,12 +95,26 @@ def kind_of(error: KafkaError) -> Kind:
     return Kind.STOP if error.fatal() else _OF_CODES.get(error.code(), Kind.RETRY)
 
 
+def cause_of(error: KafkaException | SystemError) -> KafkaError:
+    """Return the error of a client's call, also where confluent-kafka hides it.
+
+    It sets a fatal error of a producer as an exception within ``poll`` and ``flush``; the next callback in Python fails
+    on that with a SystemError, which has it as its cause.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KafkaException) and isinstance(cause.args[0], KafkaError):
+            return cause.args[0]
+        cause = cause.__cause__ or cause.__context__
+    return KafkaError(KafkaError._FATAL, "the producer has failed for good", fatal=True)
+
+
 def is_end(error: KafkaError) -> bool:
     """Whether this is only the end of a partition."""
     return bool(error.code() == KafkaError._PARTITION_EOF)
 
 
-_DENIED = {
+DENIED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -137,7 +151,7 @@ def _why_stopped(error: KafkaError, topic: str, reason: str) -> str:
         )
     if code in _GONE:
         return f"Topic {topic!r} does not exist any more ({reason}). Create it: kafkajourney topic create"
-    if code in _DENIED:
+    if code in DENIED:
         return f"The broker refuses access to {topic!r}: {reason}. Correct the [kafka] settings or its ACLs."
     return f"The Kafka client cannot go on: {reason}. {_advice(reason)}"
 

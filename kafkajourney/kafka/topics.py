@@ -20,6 +20,11 @@ def dead_letter_topic(topic: str, group: str) -> str:
     return f"{topic}.{group}.dlq"
 
 
+def kept(milliseconds: int) -> dict[str, str]:
+    """Return what keeps records for so long, whatever the broker's defaults: they may bound the bytes, or compact."""
+    return {"retention.ms": str(milliseconds), "retention.bytes": str(FOR_EVER), "cleanup.policy": "delete"}
+
+
 def create(
     settings: Settings,
     groups: Sequence[str],
@@ -33,8 +38,8 @@ def create(
     default; dead letters are kept for ever. Raises StopError where the broker refuses, or where the topic exists with
     fewer partitions than asked for.
     """
-    retention = {} if retention_hours is None else {"retention.ms": str(int(retention_hours * 3_600_000) or FOR_EVER)}
-    letters = {"max.message.bytes": str(clients.DEAD_LETTER_BYTES), "retention.ms": str(FOR_EVER)}
+    retention = {} if retention_hours is None else kept(int(retention_hours * 3_600_000) or FOR_EVER)
+    letters = {"max.message.bytes": str(clients.DEAD_LETTER_BYTES)} | kept(FOR_EVER)
     admin = clients.admin(settings)
     existing = reading.topics(admin, settings)
     wanted = {settings.topic: partitions} | {dead_letter_topic(settings.topic, group): 1 for group in groups}

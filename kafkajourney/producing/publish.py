@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from kafkajourney import events
 from kafkajourney.errors import RecordError, StopError
+from kafkajourney.kafka.errors import DENIED, cause_of
 from kafkajourney.watching.tracing import OFF, Sending, Traces
 
 Delivered = Callable[[events.Event, Any], None]
@@ -113,14 +114,27 @@ class Publisher:
         """Wait until the fate of every event is known, or ``give_up`` is set; return how many may be under way."""
         while (left := len(self.producer)) and not self.give_up.is_set():
             self._polled()
-            self.producer.flush(1)
+            self._guarded(lambda: self.producer.flush(1))
         if not left:
             self._settled_number = self._number
         return left
 
     def _poll(self, seconds: float) -> None:
         self._polled()
-        self.producer.poll(seconds)
+        self._guarded(lambda: self.producer.poll(seconds))
+
+    def _guarded(self, call: Callable[[], object]) -> None:
+        """Call the producer; raise StopError where it has failed for good."""
+        try:
+            call()
+        except (KafkaException, SystemError) as error:
+            cause = cause_of(error)
+            denied = cause.code() in DENIED
+            advice = f"Allow the user to write to {self._topic}" if denied else "Correct the [kafka] settings"
+            raise StopError(
+                f"The producer cannot go on: {cause.str()}. Up to {self.delivered} events were delivered to "
+                f"{self._topic}. {advice}, then produce the rest again."
+            ) from error
 
     def _report(self, event: events.Event, trace: Sending) -> Callable[[KafkaError | None, Any], None]:
         """Return what is to be called when the fate of an event is known."""

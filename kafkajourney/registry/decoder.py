@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -16,8 +15,9 @@ from fastavro.schema import SchemaParseException, UnknownType
 
 from kafkajourney.avro.catalogue import Catalogue
 from kafkajourney.avro.shape import require_bounded, require_shallow, shape
-from kafkajourney.errors import DecodeError, RegistryAwayError, StopError, TransientError
+from kafkajourney.errors import DecodeError, StopError, TransientError
 from kafkajourney.events import COMMON_FIELDS, Decoded, Event, UnknownEvent
+from kafkajourney.registry.absent import AbsentIds
 from kafkajourney.registry.client import NotRegisteredError, Registry
 from kafkajourney.registry.wire import HEADER
 
@@ -26,12 +26,6 @@ _SHOWN = 200
 
 _NO_EXTRAS: Mapping[str, Any] = MappingProxyType({})
 
-
-MOST_AWAITED = 5
-"""Absent ids that are waited for: of so many more a record's bytes are at fault, not a node of the registry."""
-
-REMEMBERED = 30.0
-"""Seconds for which an absent id is refused without asking for it again."""
 
 Read = Callable[[bytes, int], Decoded | None]
 """Reads a record's event from this place in its bytes; None where its type is passed over. Raises DecodeError."""
@@ -45,7 +39,6 @@ class Decoder:
     """From bytes to an event.
 
     ``wanted`` names the event types to decode, None all of them; records of others are passed over undecoded.
-    ``grace``: for how many seconds an id that the registry does not have is asked for again; a node of it may lag.
     """
 
     def __init__(
@@ -54,8 +47,7 @@ class Decoder:
         catalogue: Catalogue,
         classes: Mapping[str, type],
         wanted: Collection[str] | None = None,
-        grace: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
+        absent: AbsentIds | None = None,
     ) -> None:
         self._registry = registry
         self._classes = classes
@@ -63,12 +55,7 @@ class Decoder:
         self._wanted = wanted
         self._readers: dict[int, Read] = {}
         """How records of each schema id are read, prepared once."""
-        self._absent: dict[int, float] = {}
-        """When the registry said first that it does not have an id."""
-        self._refused_until: dict[int, tuple[float, str]] = {}
-        """Why the records of an absent id are refused, and until when without asking again."""
-        self._grace = grace
-        self._clock = clock
+        self._absent = absent or AbsentIds()
 
     def __call__(self, value: bytes | None) -> Decoded | None:
         """Return the event in these bytes, None where its type is not wanted.
@@ -87,7 +74,7 @@ class Decoder:
         Whatever a foreign schema raises here is why its records are refused: nothing of it ends the process.
         """
         named: dict[str, Any] = {}
-        self._require_not_refused(schema_id)
+        self._absent.require_asking(schema_id)
         try:
             schema = self._registry.schema(schema_id)
             if schema.schema_type not in (None, "AVRO"):
@@ -97,7 +84,7 @@ class Decoder:
             branches = definition if isinstance(definition, list) else [definition]
             readers = [self._reader(branch, named, schema_id) for branch in branches]
         except NotRegisteredError as error:
-            raise self._absence(schema_id, f"schema id {schema_id} is not in the registry: {error}") from error
+            raise self._absent.missed(schema_id, f"schema id {schema_id} is not in the registry: {error}") from error
         except (TransientError, StopError):
             raise
         except DecodeError as error:
@@ -108,22 +95,9 @@ class Decoder:
             reason = _shown(str(error)) if is_told else f"{type(error).__name__} {_shown(str(error))}"
             self._readers[schema_id] = _refuser(f"schema id {schema_id} cannot be used: {reason}")
             return self._readers[schema_id]
-        self._absent.pop(schema_id, None)
+        self._absent.found(schema_id)
         self._readers[schema_id] = _union_reader(readers) if isinstance(definition, list) else readers[0]
         return self._readers[schema_id]
-
-    def _require_not_refused(self, schema_id: int) -> None:
-        until, reason = self._refused_until.get(schema_id, (0.0, ""))
-        if self._clock() < until:
-            raise DecodeError(reason)
-
-    def _absence(self, schema_id: int, reason: str) -> RegistryAwayError | DecodeError:
-        """Return that an absent id is waited for, a short while; then that its records are refused."""
-        since = self._absent.setdefault(schema_id, self._clock())
-        if self._clock() - since < self._grace and len(self._absent) <= MOST_AWAITED:
-            return RegistryAwayError(f"{reason} (yet: it is asked again for {self._grace:.0f} s)")
-        self._refused_until[schema_id] = self._clock() + REMEMBERED, reason
-        return DecodeError(reason)
 
     def _collect(self, schema: Schema, named: dict[str, Any]) -> None:
         """Parse all schemas that this one refers to, by name, each once."""

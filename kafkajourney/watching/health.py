@@ -34,9 +34,6 @@ ASK_EVERY = 2.0
 PATIENCE = 3.0
 """Seconds that a part may take to answer before it counts as away."""
 
-LONGEST = 6.0
-"""Seconds after which a question that hangs is left to itself: a connection that hangs may outlast the outage."""
-
 
 class Probe:
     """Asks one part again and again whether it answers."""
@@ -46,6 +43,8 @@ class Probe:
         self.complaint = f"the {part} has not been asked yet"
         """Why the part counts as away; empty where it answers."""
         self._ask = ask
+        self._question: futures.Future[object] | None = None
+        """What was asked and is not answered yet."""
 
     def watch(self, stop: threading.Event) -> None:
         """Ask until ``stop`` is set."""
@@ -53,14 +52,18 @@ class Probe:
             self.ask()
             stop.wait(ASK_EVERY)
 
-    def ask(self, patience: float = PATIENCE, longest: float = LONGEST) -> None:
-        """Ask once, and note the answer, or that there is none yet."""
-        answer = in_thread(self._ask)
-        if not futures.wait([answer], patience).done:
+    def ask(self, patience: float = PATIENCE) -> None:
+        """Ask once, and note the answer, or that there is none yet.
+
+        A question that hangs is kept, with its thread and its connection, and answered in the end: no other is asked
+        meanwhile. A lock on a table would else take one connection more every few seconds, until none is left.
+        """
+        self._question = question = self._question or in_thread(self._ask)
+        if futures.wait([question], patience).done:
+            self._question = None
+            self.complaint = _complaint(self.part, question.exception())
+        else:
             self.complaint = f"the {self.part} has not answered for {patience:.0f} s"
-            futures.wait([answer], longest - patience)
-        if answer.done():
-            self.complaint = _complaint(self.part, answer.exception())
 
 
 def _complaint(part: str, error: BaseException | None) -> str:

@@ -5,7 +5,6 @@ password: for the loopback interface, or a network of one's own.
 """
 
 import logging
-import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, make_wsgi_app
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
 from kafkajourney.command.logs import event
@@ -28,6 +26,7 @@ from kafkajourney.watching.health import PATIENCE, ConsumerHealth, Health, Probe
 from kafkajourney.watching.monitoring import Address, ConsumerMonitor, ProducerMonitor
 from kafkajourney.watching.observer import together
 from kafkajourney.watching.producer_metrics import ProducerMetrics
+from kafkajourney.web import WebServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -93,15 +92,13 @@ def _served(address: Address, registry: CollectorRegistry, health: Health) -> It
     url = f"http://{address.host}:{server.port}/metrics"
     log.info("metrics: %s", url, extra=event("metrics", url=url))
     stop = threading.Event()
-    threading.Thread(target=server.serve_forever, args=(0.2,), name="metrics", daemon=True).start()
     for probe in health.probes:
         threading.Thread(target=probe.watch, args=(stop,), name=f"probe of {probe.part}", daemon=True).start()
     try:
-        yield
+        with server:
+            yield
     finally:
         stop.set()
-        server.shutdown()
-        server.server_close()
 
 
 def application(registry: CollectorRegistry, health: Health) -> "WSGIApplication":
@@ -128,23 +125,12 @@ def _verdict(complaints: Callable[[], list[str]]) -> "WSGIApplication":
     return page
 
 
-class _QuietHandler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Write no line for every request."""
-
-
-def _listen(address: Address, app: "WSGIApplication") -> BaseWSGIServer:
-    # werkzeug would print and exit where the port is taken, so that the socket is made here.
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+def _listen(address: Address, app: "WSGIApplication") -> WebServer:
     try:
-        listener = socket.create_server(address, family=family)
+        return WebServer(address.host, address.port, app, "metrics")
     except OSError as error:
         reason = str(error.strerror).partition(" (while")[0]
         raise SettingsError(
             f"Metrics cannot be served at {address.host}:{address.port}: {reason}. Choose another "
             "--metrics-port (0 takes a free one) or --metrics-host."
         ) from None
-    with listener:
-        return make_server(
-            address.host, address.port, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
-        )

@@ -415,6 +415,7 @@ with claimed(Path(sys.argv[1])) as publish:
 """
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_stack_that_was_killed_is_not_found(tmp_path: Path, end: signal.Signals) -> None:
     command = [sys.executable, "-c", OWNER, str(tmp_path)]

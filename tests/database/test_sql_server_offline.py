@@ -609,6 +609,7 @@ def is_open(client: socket.socket) -> bool:
 WORKFLOW = ROOT / ".github" / "workflows" / "sql-server.yml"
 
 
+@pytest.mark.stack
 def test_the_workflow_is_one() -> None:
     command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(WORKFLOW)]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)

@@ -28,6 +28,7 @@ def modules() -> dict[str, Path]:
     return {name.removesuffix(".__init__"): path for name, path in named.items()}
 
 
+@pytest.mark.stack
 def test_importing_does_nothing() -> None:
     names = [name for name in modules() if name not in ("migrations.env", "kafkajourney.__main__")]
     script = f"""
@@ -47,6 +48,7 @@ for name in {names!r}:
     assert done.stdout == ""
 
 
+@pytest.mark.stack
 def test_the_library_knows_nothing_of_the_application() -> None:
     names = [name for name in modules() if name.startswith("kafkajourney") and name != "kafkajourney.__main__"]
     script = f"""

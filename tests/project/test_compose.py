@@ -39,6 +39,7 @@ def with_defaults(text: str) -> str:
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
+@pytest.mark.stack
 def test_follows_the_compose_specification() -> None:
     command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE_FILE)]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
@@ -167,6 +168,7 @@ def test_application_finds_the_services_inside_as_the_host_does_outside() -> Non
     }
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize(("still", "code"), [(0, 0), (ALIVE_FOR + 1, 1)])
 def test_application_is_healthy_while_its_loop_goes_round(still: float, code: int) -> None:
     times = iter([0.0, still])

@@ -96,6 +96,7 @@ def test_the_dashboard_shows_every_metric() -> None:
     assert everything().keys() - shown == set()
 
 
+@pytest.mark.stack
 def test_the_dashboards_queries_are_promql(tmp_path: Path) -> None:
     rules = [{"record": f"query:{number}", "expr": query} for number, (_, query) in enumerate(queries())]
     (tmp_path / "queries.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
@@ -129,6 +130,7 @@ def test_grafana_finds_dashboard_and_source() -> None:
 # --- scraping ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.stack
 def test_prometheus_takes_its_configuration() -> None:
     accepted("check", "config", str(PROMETHEUS / "prometheus.yml"))
 
@@ -144,10 +146,12 @@ def test_prometheus_scrapes_every_service_where_it_serves_its_metrics() -> None:
 # --- alerts -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.stack
 def test_rules_are_rules() -> None:
     accepted("check", "rules", str(RULES))
 
 
+@pytest.mark.stack
 def test_rules_fire_when_they_should_and_not_otherwise() -> None:
     accepted("test", "rules", str(CASES))
 
@@ -158,6 +162,7 @@ def test_each_alert_is_seen_to_fire_and_not_to_fire(name: str) -> None:
     assert set(fired) == {True, False}
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cases_notice_an_alert_that_does_not_fire(name: str, tmp_path: Path) -> None:
     groups = [{"name": "all", "rules": [alert for alert in ALERTS if alert["alert"] != name]}]

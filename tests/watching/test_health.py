@@ -2,8 +2,10 @@
 
 import socket
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -25,6 +27,7 @@ from kafkajourney.watching.monitoring import Address, monitored_consumer, monito
 from kafkajourney.watching.observer import Observer
 from kafkajourney.watching.producer_metrics import ProducerMetrics
 from kafkajourney.watching.server import application
+from kafkajourney.web import WebServer
 from tests.stack import RealStack
 from tests.stack.server import HOST
 from tests.support.loop import Bench, Message
@@ -129,25 +132,24 @@ def test_an_error_of_a_kind_that_nobody_expects_is_a_reason_too() -> None:
     assert probe("database", ValueError("what")).complaint == "the database is away: ValueError: what"
 
 
-def test_a_part_that_hangs_counts_as_away_until_it_answers() -> None:
-    hang = threading.Event()
-    hanging = Probe("database", hang.wait)
-    hanging.ask(patience=0.01, longest=0.02)
-    assert hanging.complaint == "the database has not answered for 0 s"
+def test_a_part_that_hangs_counts_as_away_until_it_answers_and_is_asked_once_meanwhile() -> None:
+    hang, questions = threading.Event(), 0
+
+    def ask() -> None:
+        nonlocal questions
+        questions += 1
+        hang.wait()
+
+    hanging = Probe("database", ask)
+    for _ in range(20):
+        hanging.ask(patience=0.01)
+        assert hanging.complaint == "the database has not answered for 0 s"
+    assert questions == 1  # one thread, one connection, however long it lasts
     hang.set()
     hanging.ask()
     assert hanging.complaint == ""
-
-
-def test_a_part_that_answers_late_is_there() -> None:
-    hang = threading.Event()
-    late = Probe("database", hang.wait)
-    asking = threading.Thread(target=late.ask, kwargs={"patience": 0.01, "longest": 60})
-    asking.start()
-    wait_for(lambda: "has not answered" in late.complaint)
-    hang.set()
-    asking.join()
-    assert late.complaint == ""
+    hanging.ask()
+    assert questions == 2
 
 
 def test_a_probe_asks_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +222,19 @@ def test_the_server_ends_with_the_process_it_tells_of() -> None:
         (serving,) = [thread for thread in threading.enumerate() if thread.name == "metrics"]
         assert serving.is_alive()
     wait_for(lambda: not serving.is_alive())
+
+
+@pytest.mark.stack
+def test_silent_connections_take_no_thread_each_and_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kafkajourney.web.SILENT_SECONDS", 2)
+    monkeypatch.setattr("kafkajourney.web.CONNECTIONS", 50)
+    with WebServer(HOST, 0, application(CollectorRegistry(), Health([])), "test") as server, ExitStack() as sockets:
+        before = {thread.name for thread in threading.enumerate()}
+        silent = [sockets.enter_context(socket.create_connection((HOST, server.port))) for _ in range(200)]
+        with urlopen(f"http://{HOST}:{server.port}/healthz", timeout=60) as answer:  # waits for those before it
+            assert answer.read() == b"ok\n"
+        assert {thread.name for thread in threading.enumerate()} <= before
+        assert silent[0].recv(1) == b""  # closed by the server
 
 
 @pytest.mark.parametrize("host", [HOST, "no.such.host.invalid"])

@@ -83,6 +83,7 @@ runpy.run_module("producer", run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.mark.stack
 def test_nothing_is_imported_where_nothing_is_traced() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
@@ -356,6 +357,7 @@ def test_without_traces_records_have_no_headers(stack: Settings, commands: Comma
     assert names == [[], ["traceparent"], []]
 
 
+@pytest.mark.stack
 def test_a_collector_that_never_answers_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,6 +19,9 @@ CONNECT_ARGUMENTS: Mapping[str, Any] = {
     # Seconds. A server that cannot be reached must not hold a consumer up for as long as the system tries.
     "timeout": 10,
 }
+LOCK_SECONDS = 10
+"""Seconds to wait for a lock, before it is an outage that is told of, and tried again."""
+
 TRANSIENT_STATES = (
     # Connection (08), transaction rollback such as a deadlock (40), timeouts (HYT), a connection that Microsoft's
     # driver could not bring back (IMC).
@@ -38,15 +41,19 @@ _DIALECT = mssql.dialect()  # type: ignore[no-untyped-call]
 
 def set_up(engine: Engine) -> None:
     """Prepare the engine's connections."""
-    event.listen(engine, "connect", _count_rows)
+    event.listen(engine, "connect", _set_session)
     event.listen(engine, "handle_error", _notice_lost_connection)
     engine.dialect.do_rollback = _rollback  # type: ignore[method-assign,assignment]
 
 
-def _count_rows(connection: Any, _record: object) -> None:
-    """Have the server tell how many rows a statement changed, which it may be set not to do; the fence needs it."""
+def _set_session(connection: Any, _record: object) -> None:
+    """Have the server tell how many rows a statement changed, and nobody wait for a lock for longer than a while.
+
+    The fence needs the number of rows; a server may be set not to tell it.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET NOCOUNT OFF")
+        cursor.execute(f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000:d}")
 
 
 def _notice_lost_connection(context: ExceptionContext) -> None:

@@ -21,6 +21,12 @@ CONNECT_ARGUMENTS: Mapping[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
+IDLE_SECONDS = 30
+"""Seconds that a session may do nothing within a transaction; ours last milliseconds."""
+
+LOCK_SECONDS = 10
+"""Seconds to wait for a lock, before it is an outage that is told of, and tried again."""
+
 TRANSIENT_STATES = (
     # Connection (08), read-only for now, as a standby (25006), transaction rollback such as a deadlock (40),
     # insufficient resources (53), lock not available (55P03), intervention (57), the server's system (58).
@@ -36,8 +42,19 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 def set_up(engine: Engine) -> None:
     """Prepare the engine's connections."""
+    event.listen(engine, "connect", _bound_waits)
     event.listen(engine, "do_executemany", _copy)
     event.listen(engine, "do_execute", lambda cursor, sql, row, context: _copy(cursor, sql, [row], context))
+
+
+def _bound_waits(connection: Any, _record: object) -> None:
+    """Have the server end a session that hangs within a transaction, and let nobody wait for a lock for long.
+
+    A consumer that is frozen behind its fence holds the row lock for which its heir waits: for ever, without these.
+    """
+    connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_SECONDS * 1000:d}")
+    connection.execute(f"SET lock_timeout = {LOCK_SECONDS * 1000:d}")
+    connection.commit()
 
 
 def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context: object) -> bool:
