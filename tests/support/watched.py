@@ -3,9 +3,10 @@
 import contextlib
 import threading
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from kafkajourney.database import engines
+from kafkajourney.database.tables import consumer_progress
 from kafkajourney.settings import Settings
 from tests.support.processes import Running
 
@@ -30,6 +31,14 @@ class Watched:
 def count(settings: Settings, table: str) -> int:
     with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
         return int(connection.scalar(text(f"SELECT COUNT(*) FROM {table}")) or 0)
+
+
+def progress_of(settings: Settings, group: str) -> dict[int, int]:
+    """Return a group's next offset of each partition that it has begun."""
+    of = consumer_progress.c
+    query = select(of.partition, of.next_offset).where(of.consumer_group == group, of.topic == settings.topic)
+    with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
+        return dict(connection.execute(query).tuples().all())
 
 
 def outlast(seconds: float) -> None:
