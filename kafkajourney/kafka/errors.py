@@ -122,6 +122,7 @@ DENIED = {
     KafkaError.SASL_AUTHENTICATION_FAILED,
 }
 _TOO_OLD = {KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE}
+_SAME_INSTANCE = {KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID}
 _GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
 
 
@@ -143,26 +144,25 @@ def sorted_error(
 
 
 def _why_stopped(error: KafkaError, topic: str, reason: str) -> str:
-    code = error.code()
-    if code in _TOO_OLD:
+    if _is_one_of(error, _TOO_OLD):
         return (
-            f"The broker does not know the group protocol of KIP-848 ({reason}); it came with Kafka 4.0. Set "
+            f"The broker does not serve the group protocol of KIP-848 ({reason}); it came with Kafka 4.0. Set "
             '"group.protocol" = "classic" and "partition.assignment.strategy" = "cooperative-sticky" in [kafka].'
         )
-    if code in _GONE:
+    if _is_one_of(error, _GONE):
         return f"Topic {topic!r} does not exist any more ({reason}). Create it: kafkajourney topic create"
-    if code in DENIED:
+    if _is_one_of(error, DENIED):
         return f"The broker refuses access to {topic!r}: {reason}. Correct the [kafka] settings or its ACLs."
-    return f"The Kafka client cannot go on: {reason}. {_advice(reason)}"
-
-
-def _advice(reason: str) -> str:
-    """Return what to do about a fatal error, by what librdkafka says: the code is the same for all."""
-    if "instance" in reason:
-        return "Give each consumer a group.instance.id of its own in [kafka], or none."
-    if "consumer protocol" in reason or "group protocol" in reason or "UNSUPPORTED_VERSION" in reason:
+    if _is_one_of(error, _SAME_INSTANCE):
         return (
-            "The broker does not serve the group protocol of KIP-848: set "
-            '"group.protocol" = "classic" and "partition.assignment.strategy" = "cooperative-sticky" in [kafka].'
+            f"Another consumer has the same group.instance.id ({reason}). "
+            "Give each consumer a group.instance.id of its own in [kafka], or none."
         )
-    return "See what it says of the [kafka] settings, and run: kafkajourney doctor"
+    return f"The Kafka client cannot go on: {reason}. See what it says of [kafka], and run: kafkajourney doctor"
+
+
+def _is_one_of(error: KafkaError, codes: set[int]) -> bool:
+    """Whether an error is one of these, or a fatal one for such a cause, which only its text says."""
+    if error.code() != KafkaError._FATAL:
+        return error.code() in codes
+    return any(KafkaError(code).str() in error.str() for code in codes)

@@ -196,6 +196,8 @@ def headers_of(message: Any) -> list[tuple[str, bytes | None]]:
     try:
         return message.headers() or []
     except SystemError:
+        # What it made of them has a hole, at which a second call's result would end the process.
+        message.set_headers([])
         return []
 
 

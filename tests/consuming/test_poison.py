@@ -9,6 +9,7 @@ import struct
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
@@ -24,6 +25,7 @@ from kafkajourney.registry.client import Registry
 from kafkajourney.settings import Settings
 from tests.support.pipeline import rows
 from tests.support.processes import Commands, end_all
+from tests.support.raw import produce_with_header
 
 pytestmark = pytest.mark.stack
 
@@ -186,3 +188,19 @@ def test_a_poison_record_is_set_aside_as_it_is_and_its_neighbours_are_stored(out
 
 def test_nothing_else_is_set_aside(outcome: Outcome) -> None:
     assert sorted(outcome.letters) == [1 + 2 * n for n in range(len(KINDS))]
+
+
+def test_a_header_whose_name_is_no_utf8_ends_nobody(tmp_path: Path) -> None:
+    """Other clients send any bytes as a name; this one cannot hand out the headers of such a record."""
+    with embedded_stack(tmp_path) as stack:
+        good = struct.pack(">bI", 0, registered(stack).video) + BODY
+        for value in (good, b"poison", good):
+            produce_with_header(stack, 0, b"ada", value, b"\xff\xfeid")
+        commands = Commands(tmp_path, environment(stack) | {"OTEL_TRACES_EXPORTER": "console"})
+        for group in ("journey", "analytic"):
+            commands.run(f"consumers.{group}", "--until-caught-up")
+        assert "verified: everything on the topic is in the tables, once, in order, but for 1 dead" in commands.run(
+            "kafkajourney", "verify"
+        )
+        assert "not the magic byte 0" in commands.run("kafkajourney", "dlq", "show", "journey", "0", "1")
+        end_all(commands)

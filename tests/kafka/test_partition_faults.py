@@ -110,7 +110,7 @@ def longest_delay(settings: Settings) -> float:
     columns = journey_events.c
     with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
         moments = connection.execute(select(columns.occurred_at, columns.stored_at)).all()
-    return max((stored - occurred).total_seconds() for occurred, stored in moments)
+    return max(float((stored - occurred).total_seconds()) for occurred, stored in moments)
 
 
 def test_a_database_behind_the_topic_is_told_also_by_who_waits_to_have_caught_up(
