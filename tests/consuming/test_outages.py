@@ -3,14 +3,21 @@
 The database is PostgreSQL's; or that of the server in KAFKAJOURNEY_TEST_DATABASE_URL, behind a proxy.
 """
 
+import contextlib
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from kafkajourney.background import in_thread
 from kafkajourney.database import engines
+from kafkajourney.database.store import Store
+from kafkajourney.errors import DatabaseAwayError
+from kafkajourney.events import Move, Record
 from kafkajourney.settings import Settings
 from tests.stack import Missing, RealStack
 from tests.stack.given import GIVEN
@@ -81,6 +88,47 @@ def test_a_zombie_writes_nothing(real: RealStack, settings: Settings, commands: 
     commands.run("producer", "--rate", "0", "--count", "100")
     commands.run("consumers.analytic", "--until-caught-up")
     verified(commands)
+
+
+def test_an_owner_that_hangs_within_its_transaction_does_not_hold_its_heir_up_for_ever(
+    settings: Settings, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind its fence it holds the row lock: the server ends it, and meanwhile the heir waits and says so."""
+    if not settings.database_url.startswith("postgresql"):
+        pytest.skip("only PostgreSQL ends a session that is idle within a transaction")
+    monkeypatch.setattr("kafkajourney.database.dialects.postgresql.IDLE_SECONDS", 3)
+    monkeypatch.setattr("kafkajourney.database.dialects.postgresql.LOCK_SECONDS", 1)
+    woken = threading.Event()
+
+    def hang(_connection: Connection, _records: Sequence[Record], _now: datetime) -> None:
+        woken.wait()
+
+    with engines.disposed(engines.engine(settings)) as first, engines.disposed(engines.engine(settings)) as second:
+        owner = Store(first, settings, "journey", hang)
+        heir = Store(second, settings, "journey", lambda *_: None)
+        owner.begin({0: 0})
+        row = Record(settings.topic, 0, 0, row=())
+        frozen = in_thread(lambda: owner.commit([row], {0: Move(0, 1)}))
+        wait_for(lambda: is_locked(settings))
+        with pytest.raises(DatabaseAwayError, match="lock timeout"):
+            heir.commit([], {0: Move(0, 2)})
+
+        def is_taken_over() -> bool:
+            with contextlib.suppress(DatabaseAwayError):
+                heir.commit([], {0: Move(0, 2)})
+                return True
+            return False
+
+        wait_for(is_taken_over)
+        woken.set()
+        assert isinstance(frozen.exception(30), DatabaseAwayError)  # nothing of it was written
+        assert heir.progress() == {0: 2}
+
+
+def is_locked(settings: Settings) -> bool:
+    query = "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
+    with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
+        return bool(connection.scalar(text(query)))
 
 
 def written_at(settings: Settings) -> Any:

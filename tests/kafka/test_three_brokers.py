@@ -3,18 +3,23 @@
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._metadata import PartitionMetadata
 
+from kafkajourney.avro.catalogue import load
 from kafkajourney.embedded.stack import environment
-from kafkajourney.kafka import clients, reading
+from kafkajourney.kafka import clients, reading, topics
+from kafkajourney.registry.client import Registry
+from kafkajourney.schemas.register import register
 from kafkajourney.settings import Settings
 from tests.stack import Missing, RealStack, real_stack
 from tests.support.pipeline import rows, verified
 from tests.support.processes import Commands, Running, end_all, missing_part, wait_for
+from tests.support.watched import Watched, progress_of
 
 pytestmark = pytest.mark.stack
 
@@ -22,10 +27,10 @@ RATE = 300
 DEADLINE = 120.0
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[RealStack]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
     try:
-        with real_stack(tmp_path / "cluster", brokers=3) as stack:
+        with real_stack(tmp_path_factory.mktemp("cluster"), brokers=3) as stack:
             yield stack
             print(stack.last_lines())  # shown where the test fails
     except Missing as missing:
@@ -61,6 +66,31 @@ def test_a_broker_of_three_is_killed_under_load_and_comes_back(cluster: RealStac
     verified(cluster_commands)
     assert stored(settings) == int(produced[1])
     end(consumers)
+
+
+def test_a_partition_without_a_leader_holds_up_itself_alone(cluster: RealStack, cluster_commands: Commands) -> None:
+    settings = replace(cluster.empty_database("alone"), topic="alone")
+    topics.create(settings, ["journey", "analytic"], 3, replication=1)
+    registry = Registry(settings)
+    with registry.client:
+        for _ in register(registry, load(), settings.topic):
+            pass
+    commands = Commands(cluster_commands.folder, environment(settings))
+    commands.run("producer", "--rate", "0", "--count", "600")
+    ends, lone = reading.end_offsets(settings), 0
+    node = cluster.kafka.brokers[leaders(settings)[lone] - 1]
+    healthy = {p: end for p, end in ends.items() if leaders(settings)[p] != node.node}
+    node.kill()
+    wait_for(lambda: leaders(settings)[lone] < 0, DEADLINE)
+    consumer = Watched(commands.start("consumers.journey"))  # it starts in the middle of it
+    wait_for(lambda: {p: progress_of(settings, "journey").get(p) for p in healthy} == healthy, DEADLINE)
+    wait_for(lambda: consumer.says(f"alone [{lone}] has no leader (alone [{lone}])"))
+    assert consumer.running.process.poll() is None
+    node.start()
+    commands.run("consumers.analytic", "--until-caught-up")
+    wait_for(lambda: stored(settings) == 600, DEADLINE)
+    verified(commands)
+    end_all(commands)
 
 
 def stored(settings: Settings) -> int:

@@ -38,7 +38,7 @@ def progress_of(settings: Settings, group: str) -> dict[int, int]:
     of = consumer_progress.c
     query = select(of.partition, of.next_offset).where(of.consumer_group == group, of.topic == settings.topic)
     with engines.disposed(engines.engine(settings)) as engine, engine.connect() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {row.partition: row.next_offset for row in connection.execute(query)}
 
 
 def outlast(seconds: float) -> None:
