@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from confluent_kafka.schema_registry import Schema
 
+from kafkajourney import application
 from kafkajourney.avro.catalogue import load
 from kafkajourney.database import engines, revisions
 from kafkajourney.errors import KafkaJourneyError
-from kafkajourney.kafka import clients, reach, reading
+from kafkajourney.kafka import clients, reach, reading, topics
 from kafkajourney.registry.client import NotRegisteredError, Registry
 from kafkajourney.settings import Settings
 
@@ -24,7 +25,7 @@ class Finding(NamedTuple):
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield a finding for each part; of parts that need one another, the first that is not well is the last."""
     chains: tuple[dict[str, Callable[[Settings], str]], ...] = (
-        {"broker": _broker, "topic": _topic},
+        {"broker": _broker, "topic": _topic, "dead letters": _dead_letters},
         {"registry": _registry, "schemas": _schemas},
         {"driver": _driver, "database": _database, "revision": _revision},
     )
@@ -53,6 +54,28 @@ def _topic(settings: Settings) -> str:
             f"Partitions {ill} of {settings.topic} have no leader or too few replicas in sync. Look at the brokers."
         )
     return f"{settings.topic} has {len(partitions)} partitions"
+
+
+def _dead_letters(settings: Settings) -> str:
+    """Look whether the broker keeps dead letters for ever, which its own defaults may not."""
+    names = [topics.dead_letter_topic(settings.topic, group) for group in application.current().groups]
+    if settings.embedded:
+        return "are kept until the embedded broker ends"
+    client = clients.admin(settings)
+    existing = reading.topics(client, settings)
+    if absent := [name for name in names if name not in existing]:
+        raise KafkaJourneyError(f"There is no topic {', '.join(absent)}. Run: kafkajourney topic create")
+    for name in names:
+        found = topics.configuration(client, name)
+        if differs := [
+            f"{key} = {found[key]}" for key, value in topics.kept(topics.FOR_EVER).items() if found[key] != value
+        ]:
+            raise KafkaJourneyError(
+                f"Topic {name} has {', '.join(differs)}: its dead letters go before they are replayed. Set with "
+                f"kafka-configs --alter --topic {name} --add-config "
+                + ",".join(f"{key}={value}" for key, value in topics.kept(topics.FOR_EVER).items())
+            )
+    return f"{', '.join(names)} keep them for ever"
 
 
 def _registry(settings: Settings) -> str:

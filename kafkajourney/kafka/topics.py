@@ -5,6 +5,7 @@ from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from kafkajourney.errors import StopError
@@ -68,3 +69,13 @@ def _create(admin: AdminClient, topic: NewTopic) -> None:
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another one was quicker
             raise StopError(f"The broker does not create topic {topic.topic}: {error.args[0].str()}.") from error
+
+
+def configuration(admin: AdminClient, topic: str) -> dict[str, str]:
+    """Return the configuration of a topic as it holds now; raise StopError where the broker does not tell it."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    try:
+        told = admin.describe_configs([resource], request_timeout=reach.REACH_TIMEOUT)[resource].result()
+    except KafkaException as error:
+        raise StopError(f"The broker does not tell how topic {topic} is set up: {error.args[0].str()}.") from error
+    return {name: entry.value for name, entry in told.items()}

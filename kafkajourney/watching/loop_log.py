@@ -151,7 +151,7 @@ class LoopLog(Observer):
 
     def stopped(self, partition: int, fault: PartitionError) -> None:  # noqa: D102
         sentence = "stopped: %s The other partitions go on; this one is looked at again each minute."
-        log.error(sentence, without_row(str(fault)), extra=event("stopped", partition=partition))
+        log.error(sentence, without_row(str(fault)), extra=event("partition_stopped", partition=partition))
 
     def waiting(self, seconds: float) -> None:  # noqa: D102
         self._late_since = self._clock() - seconds
