@@ -46,7 +46,6 @@ class Assembly:
         self._consumer = clients.consumer(settings, group.name, monitor.on_statistics)
         self._asker = clients.asker(settings)
         self._group = group
-        self.partitions = reading.partitions_of(self._consumer, settings)
         self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic)
         self._store = Store(engine, settings, group.name, writer(group))
         decode = Decoder(registry, load(), application.current().event_classes, group.wanted, AbsentIds(GRACE))
@@ -60,6 +59,10 @@ class Assembly:
             options,
             stop,
         )
+
+    def partitions(self) -> list[int]:
+        """Return the topic's partitions; raise StopError where it does not exist, BrokerAwayError in an outage."""
+        return reading.partitions_of(self._consumer, self._settings)
 
     def watch(self, *, until_caught_up: bool) -> Callable[[], bool]:
         """Return what looks at the loop before each turn: whether it is idle, and whether it is done."""

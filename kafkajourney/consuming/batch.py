@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from kafkajourney.errors import KafkaJourneyError, RefusedError
+from kafkajourney.errors import KafkaJourneyError, RecordError, RefusedError
 from kafkajourney.events import Record
 
 Place = tuple[int, int]
@@ -35,9 +35,14 @@ class Batch:
 
     def with_refused(self, refused: Mapping[Place, RefusedError]) -> "Batch":
         """Return this batch with these records as dead letters."""
-        return replace(self, records=[_as_letter(record, refused) for record in self.records])
+        return replace(self, records=[_or_letter(record, refused) for record in self.records])
 
 
-def _as_letter(record: Record, refused: Mapping[Place, RefusedError]) -> Record:
+def as_letter(record: Record, reason: RecordError) -> Record:
+    """Return a record as the dead letter that it becomes for this reason."""
+    return replace(record, decoded=None, row=None, reason=str(reason))
+
+
+def _or_letter(record: Record, refused: Mapping[Place, RefusedError]) -> Record:
     reason = refused.get((record.partition, record.offset))
-    return record if reason is None else replace(record, decoded=None, row=None, reason=str(reason))
+    return record if reason is None else as_letter(record, reason)

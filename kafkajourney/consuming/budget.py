@@ -5,8 +5,8 @@ from typing import Literal
 
 from kafkajourney.consuming.batch import Place
 
-Stage = Literal["read", "write"]
-"""Where a record fails: before the transaction, or in it."""
+Stage = Literal["read", "row", "write"]
+"""Where a record fails: as it is decoded, as its row is made, or in the transaction."""
 
 
 class Budget:

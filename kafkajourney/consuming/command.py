@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from kafkajourney.command.running import INTERRUPTED
 from kafkajourney.command.signals import stop_on_signal
 from kafkajourney.consuming.assembly import Assembly
 from kafkajourney.consuming.loop import Options
+from kafkajourney.consuming.start import awaited
 from kafkajourney.database import engines, revisions
 from kafkajourney.group import Group
 from kafkajourney.kafka import clients
@@ -86,25 +88,33 @@ def _run(
     until_caught_up: bool,
 ) -> int:
     engine = engines.engine(settings)
-    revisions.require_newest_revision(engine, settings)
     registry = Registry(settings, max_retries=0)  # the loop tries again by itself, polling meanwhile
-    registry.subjects()
     # What the imports left stays, and a batch is more objects than the collector waits for by default: without these
     # two it would walk through all of it for every few batches, and find nothing.
     gc.freeze()
     gc.set_threshold(50_000)
     with stop_on_signal() as stop:
         made = Assembly(settings, group, options, monitor, engine, registry, stop)
-        watch = made.watch(until_caught_up=until_caught_up)
-        fields = event("started", topic=settings.topic, pid=os.getpid())
-        sentence = "%s: reading %s (%d partitions), pid %d"
-        log.info(sentence, group.name, settings.topic, len(made.partitions), os.getpid(), extra=fields)
-        made.loop.run(watch, stop.give_up)
+
+        def look_around() -> Callable[[], bool]:
+            revisions.require_newest_revision(engine, settings)
+            registry.subjects()
+            _tell_started(settings, group, made.partitions())
+            return made.watch(until_caught_up=until_caught_up)
+
+        if (watch := awaited(look_around, stop, monitor.observer)) is not None:
+            made.loop.run(watch, stop.give_up)
         interrupted = stop.is_set()
     engine.dispose()
     name, words = ("stopped", "stopped, nothing is left half done") if interrupted else ("caught_up", "caught up")
     log.info("%s: %s", group.name, words, extra=event(name))
     return INTERRUPTED if interrupted else 0
+
+
+def _tell_started(settings: Settings, group: Group, partitions: list[int]) -> None:
+    fields = event("started", topic=settings.topic, pid=os.getpid())
+    sentence = "%s: reading %s (%d partitions), pid %d"
+    log.info(sentence, group.name, settings.topic, len(partitions), os.getpid(), extra=fields)
 
 
 class Echo(Observer):

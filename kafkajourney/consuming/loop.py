@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 
 from kafkajourney.background import in_thread
 from kafkajourney.consuming.assignment import Assignment
-from kafkajourney.consuming.batch_reader import BatchReader
+from kafkajourney.consuming.batch_reader import BatchReader, Records
 from kafkajourney.consuming.batch_writer import BatchWriter, Store, Written
 from kafkajourney.consuming.budget import Budget
 from kafkajourney.consuming.letters import DeadLetters, Letters
 from kafkajourney.consuming.patience import Patience
 from kafkajourney.consuming.positions import Positions
 from kafkajourney.errors import KafkaJourneyError, PartitionError, StopError, TransientError
-from kafkajourney.events import Record
 from kafkajourney.watching.observer import Observer, Stored
 
 Where = Callable[[Collection[int]], Mapping[int, int | KafkaJourneyError]]
@@ -50,15 +49,14 @@ class Options(NamedTuple):
 class ConsumeLoop:
     """One member of a consumer group.
 
-    ``make_record`` makes a record, with its row, of a ``confluent_kafka.Message``, its partition and its offset: None
-    where nothing of it is stored.
+    ``records`` makes the records of messages, and their rows.
     """
 
     def __init__(
         self,
         consumer: Any,
         where_to_go_on: Where,
-        make_record: Callable[[Any, int, int], Record | None],
+        records: Records,
         store: Store,
         dead_letters: DeadLetters,
         observer: Observer,
@@ -77,7 +75,7 @@ class ConsumeLoop:
         self.patiently = Patience(self._assignment, observer, options.patience, stop)
         self._where_to_go_on = where_to_go_on
         self._letters = Letters(dead_letters, Budget(options.max_dead_letters), self.patiently, observer)
-        self._reader = BatchReader(make_record, self._letters, observer, options.topic, clock)
+        self._reader = BatchReader(records, self._letters, observer, options.topic, clock)
         self._writer = BatchWriter(store, self.positions, self._letters, self.patiently, observer, clock)
 
     def run(self, is_done: Callable[[], bool] = lambda: False, give_up: threading.Event | None = None) -> None:

@@ -1,4 +1,4 @@
-"""From a message to a record with its row."""
+"""From a message to a record, and from a record to its row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,10 @@ from kafkajourney.group import Row
 
 
 class RecordMaker:
-    """Makes a group's records: decodes, makes the row, checks that the table takes it.
+    """Makes a group's records, with their rows; ``check_row`` raises RefusedError where the table does not take one.
 
-    ``check_row`` raises RefusedError where it does not.
+    Whatever a foreign schema or value raises on the way is RecordError: that record is a dead letter, and the process
+    goes on.
     """
 
     def __init__(
@@ -26,23 +27,23 @@ class RecordMaker:
         self._rows = rows
         self._check_row = check_row
 
-    def __call__(self, message: Any, partition: int, offset: int) -> Record | None:
+    def record(self, message: Any, partition: int, offset: int) -> Record | None:
         """Return the record of a ``confluent_kafka.Message``, None where nothing of it is stored.
 
-        Whatever is raised on the way by a foreign schema or value is RecordError: that record is a dead letter, and the
-        process goes on. Raises TransientError while the registry is away.
+        Raises TransientError while the registry is away.
         """
         if (value := message.value()) is None:
             return None  # a tombstone: it says nothing of an event
+        decoded = self._decode(value)
+        return None if decoded is None else Record(self._topic, partition, offset, decoded, message)
+
+    def give_row(self, record: Record) -> None:
+        """Give a record the row that its group makes of it, if any."""
         try:
-            if (decoded := self._decode(value)) is None:
-                return None
-            record = Record(self._topic, partition, offset, decoded, message)
-            record.row = self._rows(record)
-            if record.row is not None:
-                self._check_row(record.row)
+            record.row = row = self._rows(record)
+            if row is not None:
+                self._check_row(row)
         except KafkaJourneyError:
             raise
         except Exception as error:
             raise DecodeError(f"no row can be made of it: {type(error).__name__}: {error}"[:1000]) from error
-        return record

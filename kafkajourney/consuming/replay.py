@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
 
 
 def letters_of(engine: Engine, settings: Settings, selection: Selection) -> list[Noted]:
-    """Return the selected dead letters, oldest first; raise StopError where the database does not answer."""
+    """Return the selected dead letters, oldest first; raise DatabaseAwayError where the database does not answer."""
     with engines.reached(settings), engine.connect().execution_options(**READ_ONLY) as connection:
         return dead_letters.noted(connection, settings, selection)
 
@@ -40,10 +40,10 @@ def messages(settings: Settings, group: str, places: set[Place]) -> dict[Place, 
         reader.close()
 
 
-def replay(settings: Settings, store: Store, make_record: RecordMaker, letters: list[Noted]) -> Iterator[Outcome]:
+def replay(settings: Settings, store: Store, records: RecordMaker, letters: list[Noted]) -> Iterator[Outcome]:
     """Store the events of one group's dead letters, in the order of their places; yield what became of each.
 
-    ``store`` and ``make_record`` are those of the group. What still fails stays a dead letter.
+    ``store`` and ``records`` are those of the group. What still fails stays a dead letter.
     """
     group = letters[0].group if letters else ""
     found = messages(settings, group, {(letter.partition, letter.offset) for letter in letters})
@@ -53,7 +53,9 @@ def replay(settings: Settings, store: Store, make_record: RecordMaker, letters: 
             yield Outcome(letter, stored=False, text="its bytes are no longer in the dead-letter topic")
             continue
         try:
-            record = make_record(message, letter.partition, letter.offset)
+            record = records.record(message, letter.partition, letter.offset)
+            if record is not None:
+                records.give_row(record)
             stored = store.replay(record or Record(settings.topic, letter.partition, letter.offset))
         except RecordError as error:
             yield Outcome(letter, stored=False, text=f"still refused: {error}")

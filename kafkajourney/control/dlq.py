@@ -95,8 +95,8 @@ def replay(settings: Settings, **selection: Any) -> None:
         store = Store(engine, settings, group.name, writer(group))
         own = [letter for letter in letters if letter.group == group.name]
         decode = _decoder(settings, group.wanted)
-        make_record = RecordMaker(settings.topic, decode, group.rows, check_row(engine, group))
-        for outcome in replay_all(settings, store, make_record, own):
+        records = RecordMaker(settings.topic, decode, group.rows, check_row(engine, group))
+        for outcome in replay_all(settings, store, records, own):
             letter = outcome.letter
             console.print(f"{letter.group} [{letter.partition}] {letter.offset}: {outcome.text}", markup=False)
             failed += not outcome.stored

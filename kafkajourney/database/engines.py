@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kafkajourney.database.dialect import DIALECTS, dialect_of
 from kafkajourney.database.errors import sorted_error
-from kafkajourney.errors import DatabaseAwayError, SettingsError, StopError, TransientError
+from kafkajourney.errors import DatabaseAwayError, SettingsError, TransientError
 from kafkajourney.settings import Settings
 
 DRIVERS = ("ODBC Driver 18 for SQL Server", "ODBC Driver 17 for SQL Server", "FreeTDS")
@@ -102,12 +102,12 @@ def sorted_errors(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def reached(settings: Settings) -> Iterator[None]:
-    """Raise an outage in the block as StopError: for commands that ask once and do not wait."""
+    """Raise an outage in the block with what to do about it: for commands that ask once and do not wait."""
     try:
         with sorted_errors(settings):
             yield
     except TransientError as error:
-        raise StopError(
+        raise DatabaseAwayError(
             f"No database answers at {settings.safe_database_url}: {error}. Start it, or set KAFKAJOURNEY_DATABASE_URL."
         ) from error
 

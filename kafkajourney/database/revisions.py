@@ -18,7 +18,7 @@ from kafkajourney.settings import Settings
 def migrate(settings: Settings, act: Callable[[Config], None]) -> None:
     """Let an Alembic command act on the database, in one transaction.
 
-    Raises StopError where the database does not answer or the command refuses.
+    Raises DatabaseAwayError where the database does not answer, StopError where the command refuses.
     """
     config = alembic_config()
     with (
@@ -57,7 +57,7 @@ def current_revision(made: Engine) -> str | None:
 
 
 def require_newest_revision(made: Engine, settings: Settings) -> None:
-    """Raise StopError where the database is not at the newest revision of the migrations."""
+    """Raise StopError where the database is not at the newest revision, DatabaseAwayError where none answers."""
     newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
     with engines.reached(settings):
         current = current_revision(made)

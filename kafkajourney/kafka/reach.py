@@ -12,7 +12,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from kafkajourney.errors import StopError
+from kafkajourney.errors import BrokerAwayError, StopError
 from kafkajourney.kafka.clients import CONSUMER_ONLY, PRODUCER_ONLY, properties_of
 from kafkajourney.settings import Settings
 from kafkajourney.tls import certificate_complaint
@@ -34,27 +34,32 @@ REACH_TIMEOUT = 5.0
 
 
 def reach(call: Callable[[], Any], settings: Settings) -> Any:
-    """Return what the call to the broker returns; raise StopError where none answers."""
+    """Return what the call to the broker returns.
+
+    Raises BrokerAwayError where none answers, StopError where that is for what only a person can correct.
+    """
     try:
         return call()
     except KafkaException as error:
-        raise StopError(_why_unreachable(settings, error.args[0])) from error
+        raise _why_unreachable(settings, error.args[0]) from error
 
 
-def _why_unreachable(settings: Settings, error: KafkaError) -> str:
+def _why_unreachable(settings: Settings, error: KafkaError) -> StopError | BrokerAwayError:
     """Return what keeps the brokers from being reached, and what to correct."""
     at = settings.bootstrap_servers
     code, reason = _cause(settings) or (error.code(), error.str())
     if code == KafkaError._AUTHENTICATION:
-        return (
+        return StopError(
             f"The broker at {at} refuses the credentials: {reason}. Correct sasl.mechanism, sasl.username and "
             "sasl.password in [kafka]."
         )
     if code == KafkaError._SSL or "SSL" in reason:
-        return _why_no_tls(at, _without_advice(reason), settings)
+        return StopError(_why_no_tls(at, _without_advice(reason), settings))
     if APIVERSION in reason:
-        return f"The broker at {at} closes the connection at once ({reason}). Correct security.protocol in [kafka]."
-    return (
+        return StopError(
+            f"The broker at {at} closes the connection at once ({reason}). Correct security.protocol in [kafka]."
+        )
+    return BrokerAwayError(
         f"No Kafka broker answers at {at} ({reason}). Start one (kafkajourney up, or docker compose up -d), or set "
         "KAFKAJOURNEY_BOOTSTRAP_SERVERS."
     )

@@ -33,7 +33,7 @@ READ_TIMEOUT = 30.0
 def partitions_of(client: Consumer | AdminClient | Producer, settings: Settings) -> list[int]:
     """Return the topic's partition numbers.
 
-    Raises StopError where no broker answers or the topic does not exist.
+    Raises BrokerAwayError where no broker answers, StopError where the topic does not exist.
     """
     topic = topics(client, settings).get(settings.topic)
     if topic is None or topic.error is not None:
@@ -55,7 +55,7 @@ def require_topic(client: Consumer, settings: Settings) -> None:
 
 
 def topics(client: Consumer | AdminClient | Producer, settings: Settings) -> dict[str, TopicMetadata]:
-    """Return all topics of the cluster; raise StopError where no broker answers."""
+    """Return all topics of the cluster; raise BrokerAwayError where no broker answers."""
     # Never with a topic's name: to ask for one by name can create it.
     found: dict[str, TopicMetadata] = reach(lambda: client.list_topics(timeout=REACH_TIMEOUT), settings).topics
     return found

@@ -498,6 +498,13 @@ def test_a_fatal_error_stops_the_loop_with_its_cause(bench: Bench) -> None:
         bench.turn(Message(-1, 0, None, error=KafkaError._FATAL))
 
 
+def test_a_record_of_which_no_row_can_be_made_is_a_dead_letter(bench: Bench) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"no row"), Message(0, 2, b"bad"), Message(0, 3, b"b"))
+    assert sorted(bench.dead_letters.sent) == [(1, "no row can be made of it"), (2, "bad bytes")]
+    assert bench.store.values == [b"a", b"b"]
+    assert bench.store.next_offsets[0] == 4
+
+
 # --- refused rows ---------------------------------------------------------------------------------------------------
 
 

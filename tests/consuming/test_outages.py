@@ -156,6 +156,22 @@ def test_while_the_registry_is_away_a_new_schema_is_waited_for(
     consumer.end(130)
 
 
+@pytest.mark.parametrize("part", ["database", "registry", "broker"])
+def test_a_consumer_that_starts_in_an_outage_waits_for_its_end(
+    real: RealStack, settings: Settings, commands: Commands, part: str
+) -> None:
+    commands.run("producer", "--rate", "0", "--count", "100")
+    servers: dict[str, Any] = {"database": real.database, "registry": real.registry, "broker": real.kafka.brokers[0]}
+    servers[part].kill()
+    consumers = [commands.start(f"consumers.{group}", "--until-caught-up") for group in ("journey", "analytic")]
+    for consumer in consumers:
+        consumer.read_until("waiting, next try in")
+    servers[part].start()
+    for consumer in consumers:
+        consumer.end(0)
+    verified(commands)
+
+
 def test_while_the_broker_is_away_everyone_waits(real: RealStack, settings: Settings, commands: Commands) -> None:
     consumers = [commands.start(f"consumers.{group}") for group in ("journey", "analytic")]
     producer = commands.start("producer", "--rate", "100", "--count", "1500")

@@ -1,4 +1,4 @@
-"""Topics on a real broker: how they are set up, whether the doctor sees it, and reading while retention drops records."""
+"""Topics on a real broker: how they are set up, and reading while retention drops records."""
 
 import pytest
 from confluent_kafka import TopicPartition

@@ -202,7 +202,7 @@ class Bench:
         self.loop = ConsumeLoop(
             self.consumer,
             partial(where_to_go_on, TOPIC, self.ask_bounds, self.store.begin),
-            make_record,
+            FakeRecords(),
             self.store,
             self.dead_letters,
             self.observer,
@@ -267,7 +267,18 @@ class Bench:
         self.loop.turn()
 
 
-def make_record(message: Message, partition: int, offset: int) -> Record | None:
+class FakeRecords:
+    def record(self, message: Message, partition: int, offset: int) -> Record | None:
+        return record(message, partition, offset)
+
+    def give_row(self, record: Record) -> None:
+        value = record.message.value()
+        if value == b"no row":
+            raise DecodeError("no row can be made of it")
+        record.row = (value,)
+
+
+def record(message: Message, partition: int, offset: int) -> Record | None:
     value = message.value()
     if value == b"away":
         raise TransientError("the registry is away")
@@ -275,4 +286,4 @@ def make_record(message: Message, partition: int, offset: int) -> Record | None:
         raise DecodeError("bad bytes")
     if value == b"passed over":
         return None
-    return Record(TOPIC, partition, offset, Decoded("Any", object(), {}), message, row=(value,))  # type: ignore[arg-type]
+    return Record(TOPIC, partition, offset, Decoded("Any", object(), {}), message)  # type: ignore[arg-type]

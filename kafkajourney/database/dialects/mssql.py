@@ -9,7 +9,7 @@ from sqlalchemy.dialects import mssql
 from sqlalchemy.exc import IntegrityError
 
 from kafkajourney.database.dialects.mssql_errors import DUPLICATE, NO_TRANSACTION, is_lost, numbers_of
-from kafkajourney.database.dialects.rows import change, encode, json_arrays, length_check
+from kafkajourney.database.dialects.rows import change, encode, json_arrays, text_check
 from kafkajourney.database.types import is_json
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.errors import DatabaseAwayError, RefusedError
@@ -82,7 +82,7 @@ def row_check(group: Group) -> Callable[[Row], None]:
 
     SQL Server takes a key with blanks at its end for the one without, whatever the collation.
     """
-    check_lengths = length_check(group, _units)
+    check_lengths = text_check(group, _units)
     keys = [(n, c.name) for n, c in enumerate(group.own_columns) if group.merge is not None and c in group.key]
 
     def check(row: Row) -> None:

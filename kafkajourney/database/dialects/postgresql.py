@@ -7,10 +7,9 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, String, event
 from sqlalchemy.dialects import postgresql
 
-from kafkajourney.database.dialects.rows import encode, json_arrays, length_check
+from kafkajourney.database.dialects.rows import encode, json_arrays, text_check
 from kafkajourney.database.dialects.upsert import names_of, upsert
 from kafkajourney.database.views import READ_ONLY
-from kafkajourney.errors import RefusedError
 from kafkajourney.group import Group, Row
 
 CONNECT_ARGUMENTS: Mapping[str, Any] = {
@@ -69,15 +68,7 @@ def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context
 
 def row_check(group: Group) -> Callable[[Row], None]:
     """Return what refuses texts that are too long, or hold a NUL, which PostgreSQL has no form for."""
-    check_lengths, names = length_check(group, len), [column.name for column in group.own_columns]
-
-    def check(row: Row) -> None:
-        check_lengths(row)
-        for name, value in zip(names, row, strict=True):
-            if isinstance(value, str) and "\0" in value:
-                raise RefusedError(f"the database refuses the row: {name} holds a NUL character")
-
-    return check
+    return text_check(group, len, forbidden="\0")
 
 
 def insert(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, String
 
+from kafkajourney.database.types import Guid, is_json
 from kafkajourney.errors import RefusedError
 from kafkajourney.group import Group, Merge, Row
 
@@ -29,28 +30,46 @@ def json_arrays(rows: Iterable[str]) -> Iterator[str]:
         yield f"[{','.join(parts)}]"
 
 
-def length_check(group: Group, length_of: Callable[[str], int]) -> Callable[[Row], None]:
+def text_check(group: Group, length_of: Callable[[str], int], forbidden: str = "") -> Callable[[Row], None]:
     """Return what refuses a row with a text that is longer than its column, whatever its characters.
 
     Databases refuse that themselves, but for blanks at the end, which they cut off as SQL has it. ``length_of`` is how
-    the database counts, at most two for a character.
+    the database counts, at most two for a character; ``forbidden`` is a character that it has no form for.
     """
-    limits = [(place, column.name, length) for place, column, length in _limited(group.own_columns)]
+    texts = [(place, column) for place, column in enumerate(group.own_columns) if _is_text(column)]
+    short = [(place, length // 2 if length_of is not len else length) for place, length in _limits(texts)]
+    places = [place for place, _column in texts]
 
     def check(row: Row) -> None:
-        for place, name, length in limits:
+        for place, length in short:
             text = row[place]
-            if text is not None and len(text) * 2 > length and length_of(text) > length:
+            if text is not None and len(text) > length:
+                refuse_long(row)
+        if forbidden:
+            for place in places:
+                text = row[place]
+                if text is not None and forbidden in text:
+                    name = group.own_columns[place].name
+                    raise RefusedError(f"the database refuses the row: {name} holds the character {forbidden!r}")
+
+    def refuse_long(row: Row) -> None:
+        for place, length in _limits(texts):
+            if row[place] is not None and length_of(row[place]) > length:
+                name = group.own_columns[place].name
                 raise RefusedError(f"the database refuses the row: {name} is longer than {length} characters")
 
     return check
 
 
-def _limited(columns: Iterable[Column[Any]]) -> Iterator[tuple[int, Column[Any], int]]:
-    for place, column in enumerate(columns):
-        length = getattr(column.type, "length", None)
-        if length and issubclass(column.type.python_type, str):
-            yield place, column, length
+def _is_text(column: Column[Any]) -> bool:
+    """Whether a column holds text that comes from the event as it is: JSON and UUIDs are made here."""
+    return isinstance(column.type, String) and column.type is not Guid and not is_json(column)
+
+
+def _limits(texts: Iterable[tuple[int, Column[Any]]]) -> Iterator[tuple[int, int]]:
+    for place, column in texts:
+        if length := getattr(column.type, "length", None):
+            yield place, length
 
 
 def change(name: str, merge: Merge, new: str) -> str:

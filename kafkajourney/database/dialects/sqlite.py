@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects import sqlite
 
-from kafkajourney.database.dialects.rows import length_check
+from kafkajourney.database.dialects.rows import text_check
 from kafkajourney.database.dialects.upsert import names_of, upsert
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.group import Group, Row
@@ -43,7 +43,7 @@ def _begin(connection: Connection) -> None:
 
 def row_check(group: Group) -> Callable[[Row], None]:
     """Return what refuses texts that are too long: SQLite would take them, and a database after it would not."""
-    return length_check(group, len)
+    return text_check(group, len)
 
 
 def insert(connection: Connection, group: Group, rows: Sequence[tuple[Any, ...]]) -> None:
