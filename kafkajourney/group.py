@@ -51,6 +51,13 @@ class Group:
     person: str | None = None
     """The column that names the user, None where no column does."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where the columns of the key do not come first: rows are added up by their beginning."""
+        if self.merge is not None and self.own_columns[: len(self.key)] != self.key:
+            raise ValueError(
+                f"The columns of the key of {self.table.name} have to come before those that {self.name} adds to."
+            )
+
     @cached_property
     def own_columns(self) -> tuple[Column[Any], ...]:
         """Return the columns that ``rows`` gives values for, in the table's order."""

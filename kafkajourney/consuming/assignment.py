@@ -97,7 +97,7 @@ class Assignment:
         messages, self._kept = self._kept, []
         size, deadline = 0, self._clock() + seconds
         while True:
-            wanted = min(SLICE, most - len(messages))
+            wanted = max(0, min(SLICE, most - len(messages)))
             came = self._consumer.consume(wanted, max(0.0, min(deadline - self._clock(), SLICE_SECONDS)))
             messages += came
             size += sum(map(len, came))

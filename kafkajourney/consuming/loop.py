@@ -96,8 +96,8 @@ class ConsumeLoop:
         self._observer.polled()
         self._settle()
         messages = self._assignment.poll(self._options.batch_size, self._options.batch_wait, self._stop)
-        batch = self._reader.read(messages, self.positions.going)
         try:
+            batch = self._reader.read(messages, self.positions.going)
             if batch:
                 # The broker has all dead letters before an offset advances.
                 self._letters.confirm()
@@ -107,7 +107,8 @@ class ConsumeLoop:
                 self._store_offsets(written)
                 batch = written.batch
         except TransientError as error:
-            self._fail(batch.ends, error)
+            self._fail({message.partition() for message in messages}, error)
+            return
         for partition, fault in batch.faults.items():
             self._set_back(partition, fault)
 

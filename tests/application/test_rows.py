@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Column, Integer, MetaData, String, Table
 
 from consumers.analytic import ANALYTIC
 from consumers.analytic.rows import COUNTED
@@ -21,6 +22,7 @@ from consumers.journey.table import journey_events
 from kafkajourney.avro.catalogue import SchemaVersion, load
 from kafkajourney.database.writing import placed, totals
 from kafkajourney.events import COMMON_FIELDS, Decoded, Event, Record, UnknownEvent, own_fields
+from kafkajourney.group import SUM, Group
 from schemas.events import EVENT_TYPES, PageViewed, SearchPerformed, VideoPlayed
 from tests.support.store import made
 
@@ -214,6 +216,12 @@ def test_the_rows_of_plays_fill_every_column() -> None:
         "plays": 1,
         "last_played_at": "2026-03-14 09:26:53.589000",
     }
+
+
+def test_a_table_whose_key_does_not_come_first_is_refused() -> None:
+    table = Table("t", MetaData(), Column("number", Integer), Column("name", String(10)))
+    with pytest.raises(ValueError, match="The columns of the key of t have to come before those that g adds to"):
+        Group("g", None, table, lambda _: None, merge={"number": SUM})
 
 
 def test_records_that_were_passed_over_add_no_plays() -> None:

@@ -122,6 +122,17 @@ def test_dead_letters_that_were_not_confirmed_are_sent_again(bench: Bench) -> No
     assert bench.store.next_offsets[0] == 1
 
 
+def test_a_dead_letter_that_the_producer_does_not_take_is_an_outage_of_what_was_read(bench: Bench) -> None:
+    bench.dead_letters.failures = [BrokerAwayError("too many dead letters are under way")]
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"bad"), Message(1, 0, b"b"))
+    assert bench.store.values == []
+    assert bench.consumer.paused == {0, 1}
+    bench.now = bench.retry_at()
+    bench.turn(Message(0, 0, b"a"), Message(0, 1, b"bad"), Message(1, 0, b"b"))
+    assert bench.store.values == [b"a", b"b"]
+    assert bench.dead_letters.sent == [(1, "bad bytes")]
+
+
 def away() -> None:
     raise TransientError("not confirmed")
 
@@ -317,6 +328,24 @@ def test_while_an_answer_is_waited_for_all_partitions_are_paused_and_polled(slow
     slow.turn(Message(0, 0, b"a"))
     assert paused == [{0, 1}] * 10
     assert slow.consumer.paused == set()
+
+
+def test_more_may_be_kept_than_a_batch_takes() -> None:
+    bench = Bench(patience=0.01, batch_size=1)
+    bench.assign(0)
+    bench.turn()
+
+    def come() -> None:
+        bench.consumer.batches = [[Message(0, 1, b"b")], [Message(0, 2, b"c")]]
+        bench.consumer.during_consume = lambda: setattr(bench.consumer, "during_consume", bench.answer.set)
+
+    bench.store.before_commit = bench.answer.wait
+    bench.consumer.during_consume = lambda: setattr(bench.consumer, "during_consume", come)
+    bench.turn(Message(0, 0, b"a"))
+    bench.store.before_commit = lambda: None
+    bench.turn()
+    bench.turn()
+    assert bench.store.values == [b"a", b"b", b"c"]
 
 
 def test_a_partition_that_was_taken_meanwhile_does_not_go_on_by_a_late_answer(slow: Bench) -> None:

@@ -165,8 +165,11 @@ class FakeDeadLetters:
     def __init__(self, log: list[str]) -> None:
         self.log = log
         self.sent: list[tuple[int, str]] = []
+        self.failures: list[KafkaJourneyError] = []
 
     def send(self, message: Message, reason: RecordError) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
         self.log.append("dead letter")
         self.sent.append((message.offset(), str(reason)))
 
