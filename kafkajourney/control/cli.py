@@ -100,7 +100,7 @@ def doctor_(settings: Settings) -> None:
     findings = list(doctor.examine(settings))
     for finding in findings:
         mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
-        console.print(f"{mark} {finding.part:<9} {escape(finding.text)}")
+        console.print(f"{mark} {finding.part:<12} {escape(finding.text)}")
     if not all(finding.well for finding in findings):
         raise StopError("Something is not well, see above.")
 

@@ -1,6 +1,5 @@
 """What users are told when something is wrong: one clear sentence, the right exit code, never a traceback."""
 
-import signal
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,15 +23,6 @@ def refused(commands: Commands, *arguments: str, code: int = 1, variables: Mappi
     errors = [line for line in output.splitlines() if line.startswith("Error:")]
     assert len(errors) == 1, output
     return errors[0]
-
-
-def waits_for(commands: Commands, variables: Mapping[str, str]) -> str:
-    """Start a consumer that has to wait for something; return what for, and end it."""
-    running = commands.start(*CONSUMER, variables=variables)
-    line = running.read_until("waiting, next try in")
-    running.process.send_signal(signal.SIGTERM)
-    assert "Error:" not in running.end(130)
-    return line
 
 
 def variable(setting: str, value: str) -> dict[str, str]:
@@ -65,7 +55,7 @@ def test_an_unreachable_broker(lone_commands: Commands) -> None:
         lone_commands.run("migrations", "upgrade")
         sentence = refused(lone_commands, *PRODUCER, variables=there)
         assert "No Kafka broker answers at 127.0.0.1:1" in sentence
-        assert "No Kafka broker answers at 127.0.0.1:1" in waits_for(lone_commands, there)
+        assert "No Kafka broker answers at 127.0.0.1:1" in lone_commands.waits(*CONSUMER, variables=there)
 
 
 def test_a_missing_topic(lone_commands: Commands) -> None:
@@ -117,7 +107,7 @@ def test_an_unreachable_database(lone_commands: Commands) -> None:
     url = "sqlite:////no/such/folder/journey.db"
     there = variable("database_url", url)
     assert "No database answers at" in refused(lone_commands, "migrations", "upgrade", variables=there)
-    assert "No database answers at" in waits_for(lone_commands, there)
+    assert "No database answers at" in lone_commands.waits(*CONSUMER, variables=there)
 
 
 def test_a_broken_settings_file(lone_commands: Commands) -> None:

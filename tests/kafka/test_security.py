@@ -226,7 +226,7 @@ def test_with_the_right_credentials_everything_works(
         assert "dead letter" in bare_commands.run(f"consumers.{group}", "--until-caught-up")
     assert "produced 201, stored 200, missing 0" in bare_commands.run("kafkajourney", "verify")
     output = bare_commands.run(*DOCTOR)
-    assert output.count("✓") == 7
+    assert output.count("✓") == 8
     assert SECRET not in output
 
 
@@ -400,8 +400,10 @@ def test_plain_text_to_the_registry_s_tls_port_is_no_answer(
 ) -> None:
     url = secured.registry_url.replace("https://", "http://")
     replace(registry_place(secured), schema_registry_url=url).write(tmp_path)
-    for sentence in complaints(bare_commands, 1):
-        assert f"No schema registry answers at {url}" in sentence
+    producer, consumer, doctor = COMMANDS
+    for command in (producer, doctor):
+        assert f"No schema registry answers at {url}" in complaint(bare_commands.start(*command).end(1))
+    assert f"No schema registry answers at {url}" in bare_commands.waits(*consumer)
 
 
 # --- servers that want a certificate say so in different words ------------------------------------------------------

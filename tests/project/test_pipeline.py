@@ -206,7 +206,7 @@ def test_verify_finds_what_was_damaged(stack: Settings, commands: Commands, dama
 
 def test_doctor_finds_everything_well(commands: Commands) -> None:
     output = commands.run("kafkajourney", "doctor")
-    assert output.count("✓") == 7
+    assert output.count("✓") == 8
 
 
 def test_a_poison_record_is_set_aside_and_verify_accounts_for_it(stack: Settings, commands: Commands) -> None:

@@ -20,7 +20,7 @@ from kafkajourney.avro.catalogue import SchemaVersion, load
 from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.errors import DecodeError, StopError, TransientError
 from kafkajourney.events import COMMON_FIELDS, Decoded, Event, UnknownEvent
-from kafkajourney.registry.client import Registry
+from kafkajourney.registry.client import NotRegisteredError, Registry
 from kafkajourney.registry.decoder import Decoder
 from kafkajourney.registry.encoder import Encoder
 from kafkajourney.schemas.register import register
@@ -538,3 +538,90 @@ def test_after_an_outage_the_same_decoder_decodes(shared: Bench, monkeypatch: py
         with pytest.raises(TransientError):
             decode(wire(shared.video, GOOD))
     assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {})
+
+
+# --- foreign schemas ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"name": "ns", "type": "string", "default": "", "meta": {"namespace": "x"}},
+        {"name": "ns", "type": "string", "default": "", "namespace": "x", "symbols": 1, "fields": [], "items": 3},
+        {"name": "labels", "type": {"type": "map", "values": "string"}, "default": {"namespace": "web", "type": "a"}},
+    ],
+    ids=["a property with a namespace", "properties that are names of Avro's own", "a default with a namespace"],
+)
+def test_a_version_with_properties_of_its_own_is_read_by_what_avro_defines(shared: Bench, more: dict[str, Any]) -> None:
+    schema = copy.deepcopy(VIDEO)
+    schema["fields"].append(more)
+    written = PLAY | {more["name"]: more["default"] or "v"}
+    decoded = shared.decoded(wire(shared.add(schema), avro(schema, written)))
+    assert decoded.event == VideoPlayed(**PLAY)
+    assert decoded.extras == {more["name"]: written[more["name"]]}
+
+
+NODE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+
+
+def nested(depth: int) -> str:
+    return '{"type":"array","items":' * depth + '"int"' + "}" * depth
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        (json.dumps(NODE), "cannot be used: Node is recursive"),
+        (json.dumps(record_schema(field("tree", NODE))), "Node is recursive"),
+        (json.dumps(record_schema(field("n", {"type": "array", "items": "null"}))), "items that take no bytes"),
+        (
+            json.dumps(
+                record_schema(field("n", {"type": "array", "items": {"type": "record", "name": "E", "fields": []}}))
+            ),
+            "items that take no bytes",
+        ),
+        (nested(201), "nested deeper than 200 levels"),
+        (nested(3_000), "cannot be used: (RecursionError|the schema is nested)"),
+        (nested(200_000), "cannot be used: (RecursionError|the schema is nested)"),
+    ],
+    ids=["recursive", "recursive within", "nulls", "empty records", "201 deep", "3,000 deep", "200,000 deep"],
+)
+def test_a_schema_that_asks_for_more_than_its_bytes_is_poison(
+    shared: Bench, monkeypatch: pytest.MonkeyPatch, definition: str, words: str
+) -> None:
+    decode = served(monkeypatch, shared, Schema(definition, "AVRO"))
+    for body in (b"\x02" * 3_000 + b"\x00", b"\xff" * 60):
+        with pytest.raises(DecodeError, match=words):
+            decode(wire(7, body))
+
+
+def test_a_schema_that_cannot_be_used_is_asked_for_once(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def schema(_id: int) -> Schema:
+        nonlocal asked
+        asked += 1
+        return Schema("not json", "AVRO")
+
+    monkeypatch.setattr(shared.registry, "schema", schema)
+    decode = shared.decoder()
+    for _ in range(1000):
+        with pytest.raises(DecodeError):
+            decode(wire(7, b"\x00"))
+    assert asked == 1
+
+
+def test_an_id_that_is_absent_is_asked_for_once_in_a_while(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def schema(_id: int) -> Schema:
+        nonlocal asked
+        asked += 1
+        raise NotRegisteredError("Schema 7 not found")
+
+    monkeypatch.setattr(shared.registry, "schema", schema)
+    decode = shared.decoder()
+    for _ in range(1000):
+        with pytest.raises(DecodeError, match="schema id 7 is not in the registry"):
+            decode(wire(7, b"\x00"))
+    assert asked == 1

@@ -1,6 +1,7 @@
 """This project's commands as the processes that users run."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +66,14 @@ class Commands:
         output = self.start(*arguments, variables=variables).end(code)
         assert "Traceback" not in output
         return output
+
+    def waits(self, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
+        """Start a command that has to wait for something; return what it says, and end it."""
+        running = self.start(*arguments, variables=variables)
+        line = running.read_until("waiting, next try in")
+        running.process.send_signal(signal.SIGTERM)
+        assert "Error:" not in running.end(130)
+        return line
 
 
 class Running:
