@@ -1,7 +1,7 @@
 """A small HTTP server in a thread of this process, bounded in threads, connections and time."""
 
 import socket
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from waitress.channel import HTTPChannel
@@ -51,20 +51,24 @@ class WebServer:
             ident=None,
         )
         self._server.channel_class = _Channel
-        self._thread = Thread(target=self._server.run, name=name, daemon=True)
+        self._stopping = Event()
+        self._thread = Thread(target=self._serve, name=name, daemon=True)
 
     def __enter__(self) -> "WebServer":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stopping.set()
         if self._thread.is_alive():
-            self._server.trigger.pull_trigger(self._end)
+            self._server.pull_trigger()
             self._thread.join()
-        self._server.task_dispatcher.shutdown()
 
-    def _end(self) -> None:
-        """Close everything, on the server's thread: it ends when nothing is left to watch."""
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            self._server.asyncore.loop(timeout=1, map=self._server._map, count=1)
+        # Who still answers ends first: it would wake a server that is closed.
+        self._server.task_dispatcher.shutdown()
         for connection in list(self._server.active_channels.values()):
             connection.handle_close()
         self._server.close()

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, select
 
 from kafkajourney.database.tables import dead_letters as table
 from kafkajourney.errors import BrokerAwayError, RecordError, StopError
-from kafkajourney.kafka import reading
-from kafkajourney.kafka.errors import cause_of
+from kafkajourney.kafka import clients, reading
+from kafkajourney.kafka.errors import cause_of, is_denied
 from kafkajourney.kafka.topics import dead_letter_topic
 from kafkajourney.settings import Settings
 
@@ -94,7 +94,7 @@ class DeadLetterTopic:
         try:
             return call()
         except (KafkaException, SystemError) as error:
-            cause = cause_of(error)
+            cause = cause_of(error, clients.last_words.text)
             if cause.fatal():
                 self._producer = None
             raise self._sorted(cause) from error
@@ -111,8 +111,8 @@ class DeadLetterTopic:
                 return StopError(f"{reason}. Raise its max.message.bytes, and message.max.bytes in [kafka].")
             case KafkaError._UNKNOWN_TOPIC | KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return StopError(f"{reason}. Create it: kafkajourney topic create")
-            case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.CLUSTER_AUTHORIZATION_FAILED:
-                return StopError(f"{reason}. Allow the user to write to it (ACL: Write on the topic).")
+        if is_denied(error):
+            return StopError(f"{reason}. Allow the user to write to it (ACL: Write on the topic).")
         if error.fatal():
             return StopError(f"{reason}. Correct the [kafka] settings; then start the consumer again.")
         return BrokerAwayError(reason)

@@ -40,6 +40,22 @@ OnStatistics = Callable[[str], None]
 log = logging.getLogger("kafkajourney.librdkafka")
 
 
+class LastWords(logging.Handler):
+    """Keeps what a client logged last as it failed for good: its exceptions do not always say."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.CRITICAL)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record's text."""
+        self.text = record.getMessage().rpartition("]: ")[2]
+
+
+last_words = LastWords()
+log.addHandler(last_words)
+
+
 connection_log = logging.getLogger("kafkajourney.connection")
 """A log of its own: that of librdkafka is silent without ``--debug``."""
 

@@ -95,18 +95,23 @@ def kind_of(error: KafkaError) -> Kind:
     return Kind.STOP if error.fatal() else _OF_CODES.get(error.code(), Kind.RETRY)
 
 
-def cause_of(error: KafkaException | SystemError) -> KafkaError:
+def cause_of(error: KafkaException | SystemError, last_words: str = "") -> KafkaError:
     """Return the error of a client's call, also where confluent-kafka hides it.
 
     It sets a fatal error of a producer as an exception within ``poll`` and ``flush``; the next callback in Python fails
-    on that with a SystemError, which has it as its cause.
+    on that with a SystemError, which mostly has it as its cause. ``last_words``: what the client logged as it failed.
     """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, KafkaException) and isinstance(cause.args[0], KafkaError):
             return cause.args[0]
         cause = cause.__cause__ or cause.__context__
-    return KafkaError(KafkaError._FATAL, "the producer has failed for good", fatal=True)
+    return KafkaError(KafkaError._FATAL, last_words or "the producer has failed for good", fatal=True)
+
+
+def is_denied(error: KafkaError) -> bool:
+    """Whether the user may not do what was asked for."""
+    return _is_one_of(error, DENIED)
 
 
 def is_end(error: KafkaError) -> bool:

@@ -13,7 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from kafkajourney import events
 from kafkajourney.errors import RecordError, StopError
-from kafkajourney.kafka.errors import DENIED, cause_of
+from kafkajourney.kafka import clients
+from kafkajourney.kafka.errors import cause_of, is_denied
 from kafkajourney.watching.tracing import OFF, Sending, Traces
 
 Delivered = Callable[[events.Event, Any], None]
@@ -128,9 +129,8 @@ class Publisher:
         try:
             call()
         except (KafkaException, SystemError) as error:
-            cause = cause_of(error)
-            denied = cause.code() in DENIED
-            advice = f"Allow the user to write to {self._topic}" if denied else "Correct the [kafka] settings"
+            cause = cause_of(error, clients.last_words.text)
+            advice = f"Allow the user to write to {self._topic}" if is_denied(cause) else "Correct the [kafka] settings"
             raise StopError(
                 f"The producer cannot go on: {cause.str()}. Up to {self.delivered} events were delivered to "
                 f"{self._topic}. {advice}, then produce the rest again."

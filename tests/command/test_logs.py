@@ -476,7 +476,7 @@ def test_no_secret_is_in_the_log_however_much_is_logged(lone_commands: Commands,
         "schema_registry_url": f"http://ada:{SECRET}@127.0.0.1:1",
         "database_url": f"postgresql://ada:{SECRET}@127.0.0.1:1/journey",
     }
-    command = ("producer",) if part == "schema_registry_url" else ("consumers.journey",)
+    command = ("producer",) if part == "schema_registry_url" else ("migrations", "upgrade")
     variables = {ENVIRONMENT[part]: urls[part], "KAFKAJOURNEY_LOG_FORMAT": log_format}
     output = lone_commands.start(*command, "--debug", variables=variables).end(1)
     assert "127.0.0.1:1" in output

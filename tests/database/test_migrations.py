@@ -19,7 +19,7 @@ from consumers import GROUPS
 from kafkajourney.database import engines, revisions
 from kafkajourney.database.command import migrations
 from kafkajourney.database.tables import metadata
-from kafkajourney.errors import StopError
+from kafkajourney.errors import DatabaseAwayError, StopError
 from kafkajourney.settings import Settings
 
 METADATA = [metadata, *(group.table.metadata for group in GROUPS)]
@@ -323,7 +323,7 @@ def test_checking_finds_types_that_were_changed_by_hand(run: Callable[..., str],
 
 def test_a_database_that_cannot_be_opened_is_an_error_with_the_next_step(run: Callable[..., str]) -> None:
     with pytest.raises(
-        StopError, match=r"No database answers at sqlite:////absent/journey\.db.*KAFKAJOURNEY_DATABASE_URL"
+        DatabaseAwayError, match=r"No database answers at sqlite:////absent/journey\.db.*KAFKAJOURNEY_DATABASE_URL"
     ):
         run("upgrade", url="sqlite:////absent/journey.db")
 

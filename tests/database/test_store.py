@@ -447,7 +447,7 @@ def test_a_database_that_cannot_be_opened_is_an_outage(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="unable to open database file"):
         store.progress()
     with (
-        pytest.raises(StopError, match=r"^No database answers at .*KAFKAJOURNEY_DATABASE_URL"),
+        pytest.raises(DatabaseAwayError, match=r"^No database answers at .*KAFKAJOURNEY_DATABASE_URL"),
         engines.reached(settings),
     ):
         store.progress()

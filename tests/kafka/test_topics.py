@@ -2,7 +2,7 @@
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from kafkajourney.kafka import clients, reading, topics
 from kafkajourney.settings import Settings
@@ -19,9 +19,10 @@ def test_dead_letters_are_kept_for_ever_whatever_the_brokers_defaults(settings: 
 def test_the_doctor_sees_dead_letters_that_will_not_be_kept(settings: Settings, real_commands: Commands) -> None:
     name = topics.dead_letter_topic(settings.topic, "analytic")
     assert f"{name} keep them for ever" in real_commands.run("kafkajourney", "doctor")
-    bounded = ConfigResource(ConfigResource.Type.TOPIC, name, set_config={"retention.bytes": "20000"})
-    clients_admin = clients.admin(settings)
-    clients_admin.alter_configs([bounded])[bounded].result(timeout=30)
+    change = ConfigEntry("retention.bytes", "20000", incremental_operation=AlterConfigOpType.SET)
+    bounded = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[change])
+    admin = clients.admin(settings)  # kept: without it the answer never comes
+    admin.incremental_alter_configs([bounded])[bounded].result(timeout=30)
     told = real_commands.run("kafkajourney", "doctor", code=1)
     assert f"Topic {name} has retention.bytes = 20000: its dead letters go before they are replayed." in told
     assert f"kafka-configs --alter --topic {name} --add-config retention.ms=-1,retention.bytes=-1" in told
@@ -33,7 +34,8 @@ def test_a_reader_goes_on_where_the_topic_begins_now_and_tells_what_it_missed(
     real_commands.run("producer", "--rate", "0", "--count", "300")
     end = reading.end_offsets(settings)[0]
     place = TopicPartition(settings.topic, 0, 20)
-    clients.admin(settings).delete_records([place])[place].result(timeout=30)
+    admin = clients.admin(settings)  # kept: without it the answer never comes
+    admin.delete_records([place])[place].result(timeout=30)
     reader = clients.reader(settings)
     missed: list[tuple[int, int]] = []
 
