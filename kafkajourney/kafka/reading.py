@@ -77,7 +77,9 @@ def ends_told(client: AdminClient, topic: str, partitions: Collection[int], time
     committed = IsolationLevel.READ_COMMITTED  # as the consumers read
     try:
         asked = client.list_offsets(places, isolation_level=committed, request_timeout=timeout) if places else {}
-        return {place.partition: answer.result().offset for place, answer in asked.items()}
+        return {place.partition: _offset(answer, timeout) for place, answer in asked.items()}
+    except futures.TimeoutError as error:
+        raise BrokerAwayError(f"the broker does not tell the ends of {topic}: {error}") from error
     except KafkaException as error:
         # This kind of client never renews by itself what it knows of leaders: after an election all would be refused.
         with contextlib.suppress(KafkaException):
@@ -107,7 +109,7 @@ def bounds_told(
     told: dict[int, Bounds | BrokerAwayError] = {}
     for partition, place in places.items():
         try:
-            told[partition] = Bounds(*(answers[place].result(2 * timeout).offset for answers in asked))
+            told[partition] = Bounds(*(_offset(answers[place], timeout) for answers in asked))
         except (KafkaException, futures.TimeoutError) as error:
             told[partition] = BrokerAwayError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}")
     if silent := [partition for partition, answer in told.items() if isinstance(answer, BrokerAwayError)]:
@@ -115,6 +117,14 @@ def bounds_told(
             p: BrokerAwayError(f"{topic} [{p}] has no leader") for p in _leaderless(client, topic, silent, timeout)
         }
     return told
+
+
+def _offset(answer: futures.Future[Any], timeout: float) -> int:
+    """Return the offset that was told; raise TimeoutError for one that is none, as a broker tells that comes up."""
+    offset = int(answer.result(2 * timeout).offset)
+    if offset < 0:
+        raise futures.TimeoutError(f"it tells {offset}")
+    return offset
 
 
 def _leaderless(client: AdminClient, topic: str, partitions: Collection[int], timeout: float) -> list[int]:

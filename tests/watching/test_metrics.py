@@ -340,7 +340,8 @@ def test_through_an_outage_of_the_database_each_figure_is_right(
     wait_for(lambda: consumer.total("processed_offsets_total") == 301, 60)
     assert consumer.total("lag_records") == consumer.total("paused") == 0
     assert consumer.figures["stored_events_total"] == stored_by_type(settings)
-    assert consumer.figures["retries_total"][("database",)] >= 1
+    retries = consumer.figures["retries_total"][("database",)]
+    assert retries >= 1 if how == "stopped" else retries == 0  # an answer that comes late is no outage
     assert "paused_since_timestamp_seconds" not in consumer.figures
     assert consumer.total("rebalances_total") == 1
 
@@ -403,7 +404,8 @@ def follow_deliveries(real: RealStack, settings: Settings, producer: Observed) -
     wait_for(lambda: producer.total("produced_events_total") == 600)
     found = producer.figures
     assert sum(found["produced_bytes_total"].values()) == value_bytes(settings)
-    assert found["delivery_failures_total"] == found["queue_events"] == {(): 0}
+    assert found["delivery_failures_total"] == {(): 0}
+    wait_for(lambda: producer.figures["queue_events"] == {(): 0})  # the last report is told before it is taken off
     assert found["delivery_latency_seconds_count"] == {(): 600}
 
 
