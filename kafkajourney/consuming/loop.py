@@ -129,6 +129,8 @@ class ConsumeLoop:
             self._fail(due, error)
             return
         for partition, answer in found.items():
+            if partition not in self.positions.assigned:
+                continue  # it was taken while the answer was waited for: to seek it would assign it anew
             try:
                 if isinstance(answer, KafkaJourneyError):
                     raise answer

@@ -365,6 +365,23 @@ def test_a_partition_that_was_taken_meanwhile_does_not_go_on_by_a_late_answer(sl
     assert slow.store.values == [b"a", b"b", b"h"]
 
 
+def test_a_partition_that_is_taken_while_it_is_settled_is_left_alone() -> None:
+    bench = Bench(patience=0.01)
+    bench.consumer.stuck = {0}  # as librdkafka has it of a partition that is not assigned
+
+    def take_and_answer() -> None:
+        bench.revoke(0)
+        bench.answer.set()
+
+    bench.store.before_begin = bench.answer.wait
+    bench.assign(0, 1)
+    bench.consumer.during_consume = take_and_answer
+    bench.turn()
+    assert bench.consumer.seeks == [(1, 0)]
+    assert bench.consumer.anew == []
+    assert bench.loop.positions.going == {1: 0}
+
+
 def test_what_comes_while_an_answer_is_waited_for_is_not_lost(slow: Bench) -> None:
     def come() -> None:
         slow.consumer.batches = [[Message(0, 1, b"b")]]
