@@ -1,7 +1,7 @@
 """What a consumer's process is made of: the composition root."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from sqlalchemy import Engine
@@ -18,6 +18,7 @@ from kafkajourney.database.store import Store
 from kafkajourney.database.writing import check_row, writer
 from kafkajourney.group import Group
 from kafkajourney.kafka import clients, reading
+from kafkajourney.kafka.reading import Bounds
 from kafkajourney.registry.absent import AbsentIds
 from kafkajourney.registry.client import Registry
 from kafkajourney.registry.decoder import Decoder
@@ -64,15 +65,27 @@ class Assembly:
         """Return the topic's partitions; raise StopError where it does not exist, BrokerAwayError in an outage."""
         return reading.partitions_of(self._consumer, self._settings)
 
-    def watch(self, *, until_caught_up: bool) -> Callable[[], bool]:
-        """Return what looks at the loop before each turn: whether it is idle, and whether it is done."""
+    def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Return the end offset of each of these partitions; raise BrokerAwayError where one is not told."""
+        ends = {}
+        for partition, bounds in self._ask_bounds(partitions).items():
+            if not isinstance(bounds, Bounds):
+                raise bounds
+            ends[partition] = bounds.end
+        return ends
+
+    def watch(self, ends: Mapping[int, int] | None) -> Callable[[], bool]:
+        """Return what looks at the loop before each turn: whether it is idle, and whether it is done.
+
+        It is done once the group has stored everything before ``ends``, or never.
+        """
         idle = Idle(
             self.loop.positions,
             partial(reading.require_topic, self._consumer, self._settings),
             partial(reading.owned_partitions, self._asker, self._group.name),
             self._observer,
         )
-        is_caught_up = self._caught_up() if until_caught_up else _never
+        is_caught_up = _never if ends is None else self._caught_up(ends)
 
         def look() -> bool:
             idle.look()
@@ -80,10 +93,10 @@ class Assembly:
 
         return look
 
-    def _caught_up(self) -> CaughtUp:
+    def _caught_up(self, ends: Mapping[int, int]) -> CaughtUp:
         return CaughtUp(
             self._settings.topic,
-            reading.end_offsets(self._settings),
+            ends,
             self.loop.positions,
             lambda: self.loop.patiently(self._store.progress),
             self._ask_bounds,

@@ -65,8 +65,9 @@ class BatchWriter:
                     raise
                 batch = batch.without(fence.partition, fence)
             else:
+                seconds = self._clock() - began
                 self._committed(batch, moves)
-                return Written(batch, moves, self._clock() - began)
+                return Written(batch, moves, seconds)
         return Written(batch, {}, 0.0)
 
     def _still_ours(self, batch: Batch) -> Batch:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from kafkajourney.consuming.positions import Positions
 from kafkajourney.consuming.settling import AskBounds, gap_between
-from kafkajourney.errors import PartitionError, StopError, TransientError
+from kafkajourney.errors import StopError, TransientError
 from kafkajourney.kafka.reading import Bounds
 
 ASK_EVERY = 0.5
@@ -62,7 +62,7 @@ class CaughtUp:
         """Raise StopError where the database is further than the topic goes: then nothing at all was read of it."""
         ahead = [p for p, end in self._ends.items() if progress.get(p, 0) > end]
         for partition, bounds in self._ask_bounds(ahead).items() if ahead else ():
-            if isinstance(bounds, TransientError | PartitionError):
+            if not isinstance(bounds, Bounds):
                 raise bounds
-            if isinstance(bounds, Bounds) and (gap := gap_between(self._topic, partition, progress[partition], bounds)):
+            if gap := gap_between(self._topic, partition, progress[partition], bounds):
                 raise StopError(str(gap))

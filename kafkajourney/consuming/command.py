@@ -96,14 +96,16 @@ def _run(
     with stop_on_signal() as stop:
         made = Assembly(settings, group, options, monitor, engine, registry, stop)
 
-        def look_around() -> Callable[[], bool]:
+        def look_around() -> tuple[int, Callable[[], bool]]:
             revisions.require_newest_revision(engine, settings)
             registry.subjects()
-            _tell_started(settings, group, made.partitions())
-            return made.watch(until_caught_up=until_caught_up)
+            partitions = made.partitions()
+            return len(partitions), made.watch(made.ends(partitions) if until_caught_up else None)
 
-        if (watch := awaited(look_around, stop, monitor.observer)) is not None:
-            made.loop.run(watch, stop.give_up)
+        if (found := awaited(look_around, stop, monitor.observer)) is not None:
+            number, is_done = found
+            _tell_started(settings, group, number)
+            made.loop.run(is_done, stop.give_up)
         interrupted = stop.is_set()
     engine.dispose()
     name, words = ("stopped", "stopped, nothing is left half done") if interrupted else ("caught_up", "caught up")
@@ -111,10 +113,10 @@ def _run(
     return INTERRUPTED if interrupted else 0
 
 
-def _tell_started(settings: Settings, group: Group, partitions: list[int]) -> None:
+def _tell_started(settings: Settings, group: Group, partitions: int) -> None:
     fields = event("started", topic=settings.topic, pid=os.getpid())
     sentence = "%s: reading %s (%d partitions), pid %d"
-    log.info(sentence, group.name, settings.topic, len(partitions), os.getpid(), extra=fields)
+    log.info(sentence, group.name, settings.topic, partitions, os.getpid(), extra=fields)
 
 
 class Echo(Observer):

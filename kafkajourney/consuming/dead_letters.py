@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from sqlalchemy import Connection, select
 
+from kafkajourney.consuming.batch import Place
 from kafkajourney.database.tables import dead_letters as table
 from kafkajourney.errors import BrokerAwayError, RecordError, StopError
 from kafkajourney.kafka import clients, reading
@@ -21,9 +22,6 @@ from kafkajourney.kafka.topics import dead_letter_topic
 from kafkajourney.settings import Settings
 
 R = TypeVar("R")
-
-Place = tuple[int, int]
-"""Partition and offset of a record in the topic that it comes from."""
 
 PREFIX = "kafkajourney."
 CONFIRM_TIMEOUT = 30.0

@@ -27,6 +27,9 @@ from kafkajourney.watching.observer import Observer, Stored
 Where = Callable[[Collection[int]], Mapping[int, int | KafkaJourneyError]]
 """Asks broker and database where partitions go on: the next offset of each, or why it cannot."""
 
+HARD_END = 5.0
+"""Seconds after the patience for leaving when the process is ended, where it does not end by itself."""
+
 
 class Options(NamedTuple):
     """How one run of the loop behaves."""
@@ -113,11 +116,12 @@ class ConsumeLoop:
             self._set_back(partition, fault)
 
     def _store_offsets(self, written: Written) -> None:
+        if not written.moves:
+            return
         began = self._clock()
         self._assignment.store_offsets(written.batch.ends)
-        if written.moves:
-            seconds = self._clock() - began
-            self._observer.stored(Stored(written.batch.records, written.moves, written.seconds, seconds))
+        seconds = self._clock() - began
+        self._observer.stored(Stored(written.batch.records, written.moves, written.seconds, seconds))
 
     def _settle(self) -> None:
         """Let the partitions go on that are due, each where the database says."""
@@ -173,7 +177,3 @@ class ConsumeLoop:
             closing.result()
         else:
             self._observer.abandoned()
-
-
-HARD_END = 5.0
-"""Seconds more after which the process is ended, where it does not end by itself."""

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine
 
 from kafkajourney.consuming import dead_letters
-from kafkajourney.consuming.dead_letters import Noted, Place, Selection
+from kafkajourney.consuming.batch import Place
+from kafkajourney.consuming.dead_letters import Noted, Selection
 from kafkajourney.consuming.records import RecordMaker
 from kafkajourney.database import engines
 from kafkajourney.database.store import Store

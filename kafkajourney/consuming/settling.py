@@ -22,9 +22,8 @@ def where_to_go_on(
     found = ask_bounds(partitions)
     bounds = {p: answer for p, answer in found.items() if isinstance(answer, Bounds)}
     offsets = begin({p: of.first for p, of in bounds.items()}) if bounds else {}
-    gaps = {p: gap for p, of in bounds.items() if (gap := gap_between(topic, p, offsets[p], of)) is not None}
     faults = {p: answer for p, answer in found.items() if not isinstance(answer, Bounds)}
-    return {**{p: offsets[p] for p in bounds}, **faults, **gaps}
+    return {**faults, **{p: gap_between(topic, p, offsets[p], of) or offsets[p] for p, of in bounds.items()}}
 
 
 def gap_between(topic: str, partition: int, offset: int, bounds: Bounds) -> PartitionError | None:

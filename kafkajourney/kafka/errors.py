@@ -111,7 +111,7 @@ def cause_of(error: KafkaException | SystemError, last_words: str = "") -> Kafka
 
 def is_denied(error: KafkaError) -> bool:
     """Whether the user may not do what was asked for."""
-    return _is_one_of(error, DENIED)
+    return _is_one_of(error, _DENIED)
 
 
 def is_end(error: KafkaError) -> bool:
@@ -119,7 +119,7 @@ def is_end(error: KafkaError) -> bool:
     return bool(error.code() == KafkaError._PARTITION_EOF)
 
 
-DENIED = {
+_DENIED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -156,7 +156,7 @@ def _why_stopped(error: KafkaError, topic: str, reason: str) -> str:
         )
     if _is_one_of(error, _GONE):
         return f"Topic {topic!r} does not exist any more ({reason}). Create it: kafkajourney topic create"
-    if _is_one_of(error, DENIED):
+    if _is_one_of(error, _DENIED):
         return f"The broker refuses access to {topic!r}: {reason}. Correct the [kafka] settings or its ACLs."
     if _is_one_of(error, _SAME_INSTANCE):
         return (

@@ -124,11 +124,11 @@ class Decoder:
             if missing := [name for name in COMMON_FIELDS if name not in fields]:
                 return _refuser(f"{full_name} is no event: it has no {', '.join(missing)}")
             return _event_reader(event_type, parsed, None, _checked(UnknownEvent), fields - set(COMMON_FIELDS))
-        known = self._definitions[full_name]
-        if shape(parsed) == shape(parse_schema(known)):
+        known: Any = parse_schema(self._definitions[full_name])
+        if shape(parsed) == shape(known):
             return _event_reader(event_type, parsed, None, event_class, set())
         extras = fields - {field.name for field in dataclasses.fields(event_class)}
-        return _event_reader(event_type, parsed, parse_schema(known), _checked(event_class), extras)
+        return _event_reader(event_type, parsed, known, _checked(event_class), extras)
 
 
 def _definition(schema: Schema) -> Any:
