@@ -18,7 +18,6 @@ from kafkajourney.database.store import Store
 from kafkajourney.database.writing import check_row, writer
 from kafkajourney.group import Group
 from kafkajourney.kafka import clients, reading
-from kafkajourney.kafka.reading import Bounds
 from kafkajourney.registry.absent import AbsentIds
 from kafkajourney.registry.client import Registry
 from kafkajourney.registry.decoder import Decoder
@@ -67,12 +66,7 @@ class Assembly:
 
     def ends(self, partitions: Collection[int]) -> dict[int, int]:
         """Return the end offset of each of these partitions; raise BrokerAwayError where one is not told."""
-        ends = {}
-        for partition, bounds in self._ask_bounds(partitions).items():
-            if not isinstance(bounds, Bounds):
-                raise bounds
-            ends[partition] = bounds.end
-        return ends
+        return reading.ends_told(self._asker, self._settings.topic, partitions)
 
     def watch(self, ends: Mapping[int, int] | None) -> Callable[[], bool]:
         """Return what looks at the loop before each turn: whether it is idle, and whether it is done.

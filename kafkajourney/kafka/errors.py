@@ -84,7 +84,10 @@ NAMES = {
 }
 """The names of ``KafkaError`` by what they mean; behind a ``#`` stands why."""
 
-KINDS = {name: kind for kind, text in NAMES.items() for name in re.sub("#.*", "", text).split()}
+SORTED = [(name, kind) for kind, text in NAMES.items() for name in re.sub("#.*", "", text).split()]
+"""Each code's name with what it means."""
+
+KINDS = dict(SORTED)
 """What each code means, by its name."""
 
 _OF_CODES = {getattr(KafkaError, name): kind for name, kind in KINDS.items() if hasattr(KafkaError, name)}

@@ -70,14 +70,13 @@ def end_offsets(settings: Settings) -> dict[int, int]:
         client.close()
 
 
-def ends_told(client: AdminClient, topic: str, partitions: Collection[int], timeout: float) -> dict[int, int]:
+def ends_told(
+    client: AdminClient, topic: str, partitions: Collection[int], timeout: float = REACH_TIMEOUT
+) -> dict[int, int]:
     """Return the end offset of each of these partitions; raise BrokerAwayError where one is not told in time."""
-    end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    places = {TopicPartition(topic, partition): end for partition in partitions}
-    committed = IsolationLevel.READ_COMMITTED  # as the consumers read
     try:
-        asked = client.list_offsets(places, isolation_level=committed, request_timeout=timeout) if places else {}
-        return {place.partition: _offset(answer, timeout) for place, answer in asked.items()}
+        asked = _asked(client, topic, partitions, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
+        return {partition: _offset(answer, timeout) for partition, answer in asked.items()}
     except futures.TimeoutError as error:
         raise BrokerAwayError(f"the broker does not tell the ends of {topic}: {error}") from error
     except KafkaException as error:
@@ -100,16 +99,12 @@ def bounds_told(
     client: AdminClient, topic: str, partitions: Collection[int], timeout: float = REACH_TIMEOUT
 ) -> dict[int, Bounds | BrokerAwayError]:
     """Return the bounds of all these partitions by one question, or why one is not told (it has no leader)."""
-    places = {partition: TopicPartition(topic, partition) for partition in partitions}
-    committed = IsolationLevel.READ_COMMITTED  # as the consumers read
-    asked = [
-        client.list_offsets(dict.fromkeys(places.values(), spec), isolation_level=committed, request_timeout=timeout)
-        for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    ]
+    firsts = _asked(client, topic, partitions, OffsetSpec.earliest(), timeout)  # type: ignore[no-untyped-call]
+    ends = _asked(client, topic, partitions, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
     told: dict[int, Bounds | BrokerAwayError] = {}
-    for partition, place in places.items():
+    for partition in partitions:
         try:
-            told[partition] = Bounds(*(_offset(answers[place], timeout) for answers in asked))
+            told[partition] = Bounds(_offset(firsts[partition], timeout), _offset(ends[partition], timeout))
         except (KafkaException, futures.TimeoutError) as error:
             told[partition] = BrokerAwayError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}")
     if silent := [partition for partition, answer in told.items() if isinstance(answer, BrokerAwayError)]:
@@ -117,6 +112,18 @@ def bounds_told(
             p: BrokerAwayError(f"{topic} [{p}] has no leader") for p in _leaderless(client, topic, silent, timeout)
         }
     return told
+
+
+def _asked(
+    client: AdminClient, topic: str, partitions: Collection[int], spec: OffsetSpec, timeout: float
+) -> dict[int, futures.Future[Any]]:
+    """Ask for one offset of each of these partitions, by one question; return the answers that are to come."""
+    if not partitions:
+        return {}  # which this client refuses to ask
+    places = {TopicPartition(topic, partition): spec for partition in partitions}
+    committed = IsolationLevel.READ_COMMITTED  # as the consumers read
+    asked = client.list_offsets(places, isolation_level=committed, request_timeout=timeout)
+    return {place.partition: answer for place, answer in asked.items()}
 
 
 def _offset(answer: futures.Future[Any], timeout: float) -> int:
