@@ -36,8 +36,8 @@ nightly: setup ## run all tests in their full form: every mutation, 100,000 fuzz
 coverage: setup ## measure the branches that the tests without a stack cover
 	$(BIN)/python -m pytest -m 'not stack and not slow' -n 2 --cov --cov-report=term:skip-covered -q
 
-unit: setup ## run the tests that need no broker (seconds)
-	$(BIN)/python -m pytest -m 'not stack and not slow' -n 2 -q
+unit: setup ## run the tests that need no broker and no registry (seconds)
+	$(BIN)/python -m pytest -m 'not registry and not stack and not slow' -n 0 -q
 
 stack: setup ## start real Kafka and a real registry; they run until Ctrl-C (needs Java 17 and Maven)
 	$(BIN)/python -m tests.stack

@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from kafkajourney.embedded.stack import embedded_stack, environment
 from kafkajourney.settings import ENVIRONMENT, Settings
 from kafkajourney.state import STATE_FOLDER
 from tests.stack import Missing, RealStack, real_stack
-from tests.support.processes import Commands, end_all, missing_part
+from tests.support.processes import FULL, Commands, end_all, missing_part
 
 # Many brokers and registries are started here, each for minutes: half the time of a start is the second compiler's.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+hypothesis_settings.register_profile("ours", max_examples=500 if FULL else 25, deadline=None)
+hypothesis_settings.load_profile("ours")
 
 SPREAD = {"test_logs", "test_metrics", "test_pipeline", "test_status"}
 """Files whose tests may run on different workers at once: long ones, whose fixtures are each test's own."""

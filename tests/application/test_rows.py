@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
@@ -191,7 +191,6 @@ avro_values = st.recursive(
 )
 
 
-@settings(max_examples=50)
 @given(st.dictionaries(st.text(min_size=1), avro_values, max_size=4))
 def test_whatever_avro_can_hold_becomes_json_with_the_same_names(extras: dict[str, Any]) -> None:
     assert json.loads(payload(unknown(**extras)), parse_constant=pytest.fail).keys() == extras.keys()

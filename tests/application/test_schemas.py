@@ -215,6 +215,7 @@ def test_the_generated_classes_follow_the_schemas(tmp_path: Path) -> None:
     assert text != (FOLDER / "events.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.registry
 def test_registering_registers_every_version_then_the_union(registry: Registry) -> None:
     done = list(register(registry, load(), TOPIC))
     events = [(version.subject, version.version) for version in VERSIONS]
@@ -223,6 +224,7 @@ def test_registering_registers_every_version_then_the_union(registry: Registry) 
     assert len({schema_id for _, _, schema_id in done}) == len(done)
 
 
+@pytest.mark.registry
 def test_registering_again_changes_nothing(registry: Registry) -> None:
     first = list(register(registry, load(), TOPIC))
     assert list(register(registry, load(), TOPIC)) == first
@@ -230,12 +232,14 @@ def test_registering_again_changes_nothing(registry: Registry) -> None:
     assert registry.client.get_versions("user-journey-value") == [1]
 
 
+@pytest.mark.registry
 def test_the_registered_schemas_are_those_of_the_files(registry: Registry) -> None:
     done = list(register(registry, load(), TOPIC))
     for version, (_, _, schema_id) in zip(VERSIONS, done, strict=False):
         assert json.loads(registry.schema(schema_id).schema_str or "") == version.definition
 
 
+@pytest.mark.registry
 def test_the_levels_are_full_for_events_and_backward_for_the_union(registry: Registry) -> None:
     list(register(registry, load(), TOPIC))
     levels = {subject: registry.client.get_compatibility(subject) for subject in registry.subjects()}
@@ -243,6 +247,7 @@ def test_the_levels_are_full_for_events_and_backward_for_the_union(registry: Reg
     assert levels == {f"kafkajourney.events.{name}": "FULL_TRANSITIVE" for name in TYPES}
 
 
+@pytest.mark.registry
 def test_the_union_refers_to_the_newest_version_of_every_type(registry: Registry) -> None:
     *_, (_, _, union_id) = register(registry, load(), "clicks")
     schema = registry.client.get_latest_version("clicks-value").schema
@@ -253,6 +258,7 @@ def test_the_union_refers_to_the_newest_version_of_every_type(registry: Registry
     assert registry.schema(union_id).schema_str == schema.schema_str
 
 
+@pytest.mark.registry
 def test_a_version_that_breaks_a_reader_is_not_registered(registry: Registry, tmp_path: Path) -> None:
     list(register(registry, load(), TOPIC))
     definition = dict(load()["UrlClicked"].newest.definition)

@@ -7,7 +7,7 @@ from itertools import count, islice, pairwise
 
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafkajourney.avro import catalogue
@@ -41,7 +41,6 @@ def sessions(events: list[Event]) -> dict[str, list[Event]]:
     return by_session
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(), users=st.integers(1, 50))
 def test_the_same_seed_gives_the_same_events(seed: int, users: int) -> None:
     assert simulated(40, users, seed) == simulated(40, users, seed)

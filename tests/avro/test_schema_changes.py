@@ -160,7 +160,7 @@ CASES = [
         kind,
         name,
         marks=[
-            *([pytest.mark.stack] if kind == "real" else []),
+            pytest.mark.stack if kind == "real" else pytest.mark.registry,
             *([pytest.mark.xfail(strict=True, reason=OTHERWISE[kind, name])] if (kind, name) in OTHERWISE else []),
         ],
         id=f"{kind}-{name}",

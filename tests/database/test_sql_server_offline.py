@@ -588,7 +588,7 @@ def test_a_proxy_that_is_frozen_takes_connections_and_passes_nothing_on(echo: Pr
         with client_of(echo) as late:
             for each in (client, late):
                 each.sendall(b"x")
-                each.settimeout(0.2)
+                each.settimeout(0.05)
                 with pytest.raises(TimeoutError):
                     each.recv(1)
                 each.settimeout(5)

@@ -25,7 +25,7 @@ from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.embedded.registry_app import MEDIA_TYPE
 from kafkajourney.errors import StopError
 
-pytestmark = pytest.mark.stack  # the registry over HTTP
+pytestmark = pytest.mark.registry
 
 SUBJECT = "x.A"
 UNION = "user-journey-value"

@@ -10,7 +10,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kafkajourney.avro import catalogue
@@ -294,7 +294,6 @@ JSON = st.recursive(
 CHANGED = st.dictionaries(st.sampled_from(sorted(VIDEO)) | st.text(max_size=5), JSON, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.text() | st.binary() | CHANGED.map(lambda changes: json.dumps(VIDEO | changes)))
 @example('{"a":' * 50_000)
 @example(line(VIDEO, **{"\ud800": 1}))
@@ -327,7 +326,6 @@ SCHEMAS = [
 def test_what_is_converted_fits_the_schema(schema: Any) -> None:
     convert = converter(schema)
 
-    @settings(max_examples=60, deadline=None)
     @given(JSON | st.integers(-(2**64), 2**64))
     def check(value: object) -> None:
         fits = accepted(convert, value)

@@ -27,6 +27,8 @@ from kafkajourney.schemas.register import register
 from kafkajourney.settings import Settings
 from schemas.events import EVENT_TYPES, SearchPerformed, VideoPlayed
 
+pytestmark = pytest.mark.registry
+
 TOPIC = "user-journey"
 CATALOGUE = load()
 VERSIONS = [version for event_type in CATALOGUE.values() for version in event_type.versions]

@@ -19,7 +19,7 @@ from kafkajourney.settings import Settings
 from tests.stack import RealStack
 from tests.support.schema_files import TITLE, V1, V3, copy_schemas, edit, evolve
 
-pytestmark = pytest.mark.stack  # the registry over HTTP
+pytestmark = pytest.mark.registry
 
 TOPIC = "user-journey"
 VIDEO_SUBJECT = "kafkajourney.events.VideoPlayed"
