@@ -13,7 +13,8 @@ from kafkajourney.consuming.dead_letters import DeadLetterTopic
 from kafkajourney.consuming.idle import Idle
 from kafkajourney.consuming.loop import ConsumeLoop, Options
 from kafkajourney.consuming.records import RecordMaker
-from kafkajourney.consuming.settling import AskBounds, where_to_go_on
+from kafkajourney.consuming.settling import AskBounds
+from kafkajourney.consuming.silence import Silence
 from kafkajourney.database.store import Store
 from kafkajourney.database.writing import check_row, writer
 from kafkajourney.group import Group
@@ -26,6 +27,10 @@ from kafkajourney.watching.monitoring import ConsumerMonitor
 
 GRACE = 2.0
 """Seconds for which a schema id is asked for again that the registry does not have: a node of it may lag."""
+
+
+ASK_TIMEOUT = 4.0
+"""Seconds for which the broker is asked for bounds, so that one that is frozen is told of within ten."""
 
 
 class Assembly:
@@ -46,12 +51,12 @@ class Assembly:
         self._consumer = clients.consumer(settings, group.name, monitor.on_statistics)
         self._asker = clients.asker(settings)
         self._group = group
-        self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic)
+        self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic, timeout=ASK_TIMEOUT)
         self._store = Store(engine, settings, group.name, writer(group))
         decode = Decoder(registry, load(), application.current().event_classes, group.wanted, AbsentIds(GRACE))
         self.loop = ConsumeLoop(
             self._consumer,
-            partial(where_to_go_on, settings.topic, self._ask_bounds, self._store.begin),
+            self._ask_bounds,
             RecordMaker(settings.topic, decode, group.rows, check_row(engine, group)),
             self._store,
             DeadLetterTopic(partial(clients.dead_letter_producer, settings), settings.topic, group.name),
@@ -69,7 +74,7 @@ class Assembly:
         return reading.ends_told(self._asker, self._settings.topic, partitions)
 
     def watch(self, ends: Mapping[int, int] | None) -> Callable[[], bool]:
-        """Return what looks at the loop before each turn: whether it is idle, and whether it is done.
+        """Return what looks at the loop before each turn: whether it is idle or hears nothing, and whether it is done.
 
         It is done once the group has stored everything before ``ends``, or never.
         """
@@ -79,10 +84,12 @@ class Assembly:
             partial(reading.owned_partitions, self._asker, self._group.name),
             self._observer,
         )
+        silence = Silence(self.loop.positions, self._ask_bounds, self.loop.set_back)
         is_caught_up = _never if ends is None else self._caught_up(ends)
 
         def look() -> bool:
             idle.look()
+            silence.look()
             return is_caught_up()
 
         return look

@@ -15,6 +15,7 @@ from kafkajourney.watching.observer import Observer
 class Store(Protocol):
     """Where a group's rows and progress are kept."""
 
+    def begin(self, starts: Mapping[int, int]) -> Mapping[int, int]: ...  # noqa: D102
     def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None: ...  # noqa: D102
     def refused(self, records: Sequence[Record], moves: Mapping[int, Move]) -> list[tuple[Record, RefusedError]]: ...  # noqa: D102
 

@@ -8,7 +8,7 @@ See docs/decisions/0003-the-database-holds-the-offsets.md and 0012-each-partitio
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent import futures
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,11 +21,9 @@ from kafkajourney.consuming.budget import Budget
 from kafkajourney.consuming.letters import DeadLetters, Letters
 from kafkajourney.consuming.patience import Patience
 from kafkajourney.consuming.positions import Positions
+from kafkajourney.consuming.settling import AskBounds, BesideTheLoop, where_to_go_on
 from kafkajourney.errors import KafkaJourneyError, PartitionError, StopError, TransientError
 from kafkajourney.watching.observer import Observer, Stored
-
-Where = Callable[[Collection[int]], Mapping[int, int | KafkaJourneyError]]
-"""Asks broker and database where partitions go on: the next offset of each, or why it cannot."""
 
 HARD_END = 5.0
 """Seconds after the patience for leaving when the process is ended, where it does not end by itself."""
@@ -44,7 +42,7 @@ class Options(NamedTuple):
     max_dead_letters: int = 100
     """Dead letters in a row before the loop stops: then the deployment is at fault, not the records."""
     patience: float = 5.0
-    """Seconds that broker and database may take before the partitions are paused, so that polling can go on."""
+    """Seconds that the database may take before the partitions are paused, so that polling can go on."""
     closing_patience: float = 10.0
     """Seconds that leaving the group may take; supervisors kill after some more."""
 
@@ -58,7 +56,7 @@ class ConsumeLoop:
     def __init__(
         self,
         consumer: Any,
-        where_to_go_on: Where,
+        ask_bounds: AskBounds,
         records: Records,
         store: Store,
         dead_letters: DeadLetters,
@@ -76,7 +74,8 @@ class ConsumeLoop:
             consumer, options.topic, self.positions, observer, clock, incremental=options.incremental
         )
         self.patiently = Patience(self._assignment, observer, options.patience, stop)
-        self._where_to_go_on = where_to_go_on
+        self._bounds = BesideTheLoop(ask_bounds)
+        self._begin = store.begin
         self._letters = Letters(dead_letters, Budget(options.max_dead_letters), self.patiently, observer)
         self._reader = BatchReader(records, self._letters, observer, options.topic, clock)
         self._writer = BatchWriter(store, self.positions, self._letters, self.patiently, observer, clock)
@@ -113,7 +112,7 @@ class ConsumeLoop:
             self._fail({message.partition() for message in messages}, error)
             return
         for partition, fault in batch.faults.items():
-            self._set_back(partition, fault)
+            self.set_back(partition, fault)
 
     def _store_offsets(self, written: Written) -> None:
         if not written.moves:
@@ -125,12 +124,15 @@ class ConsumeLoop:
 
     def _settle(self) -> None:
         """Let the partitions go on that are due, each where the database says."""
-        if not (due := self.positions.due(self._clock())):
+        due = self.positions.due(self._clock())
+        self._bounds.ask(due)
+        told = self._bounds.answers(0.0 if self.positions.going else self._options.batch_wait)
+        if not (told := {p: answer for p, answer in told.items() if p in due}):
             return
         try:
-            found = self.patiently(partial(self._where_to_go_on, due))
+            found = self.patiently(partial(where_to_go_on, self._options.topic, told, self._begin))
         except TransientError as error:
-            self._fail(due, error)
+            self._fail(told, error)
             return
         for partition, answer in found.items():
             if partition not in self.positions.assigned:
@@ -140,11 +142,11 @@ class ConsumeLoop:
                     raise answer
                 self._assignment.go_on(partition, answer)
             except KafkaJourneyError as fault:
-                self._set_back(partition, fault)
+                self.set_back(partition, fault)
         if settled := {p: offset for p, offset in self.positions.going.items() if p in found}:
             self._observer.settled(settled)
 
-    def _set_back(self, partition: int, fault: KafkaJourneyError) -> None:
+    def set_back(self, partition: int, fault: KafkaJourneyError) -> None:
         """Let one partition back off, or stop; the others go on."""
         if isinstance(fault, TransientError):
             self._fail([partition], fault)

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -10,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from kafkajourney.consuming.caught_up import CaughtUp
 from kafkajourney.consuming.idle import Idle
 from kafkajourney.consuming.loop import ConsumeLoop, Options
-from kafkajourney.consuming.settling import where_to_go_on
+from kafkajourney.consuming.silence import Silence
 from kafkajourney.errors import (
     DecodeError,
     FencedError,
@@ -204,7 +203,7 @@ class Bench:
         self.observer = together(LoopLog(TOPIC, lambda: self.now), Kept(self.stored), *observers)
         self.loop = ConsumeLoop(
             self.consumer,
-            partial(where_to_go_on, TOPIC, self.ask_bounds, self.store.begin),
+            self.ask_bounds,
             FakeRecords(),
             self.store,
             self.dead_letters,
@@ -213,6 +212,8 @@ class Bench:
             self.stop,
             clock=lambda: self.now,
         )
+        self.at_once = self.loop._bounds.answers
+        self.loop._bounds.answers = lambda _seconds: self.at_once(5.0)  # type: ignore[assignment,method-assign] # no race
         self.idle = Idle(
             self.loop.positions,
             self.require_topic,
@@ -220,6 +221,7 @@ class Bench:
             self.observer,
             clock=lambda: self.now,
         )
+        self.silence = Silence(self.loop.positions, self.ask_bounds, self.loop.set_back, clock=lambda: self.now)
         self.owned: int | None = None
 
     def pass_time(self, seconds: float) -> None:
