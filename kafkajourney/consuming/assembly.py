@@ -29,10 +29,6 @@ GRACE = 2.0
 """Seconds for which a schema id is asked for again that the registry does not have: a node of it may lag."""
 
 
-ASK_TIMEOUT = 4.0
-"""Seconds for which the broker is asked for bounds, so that one that is frozen is told of within ten."""
-
-
 class Assembly:
     """A group's consumer, ready to run."""
 
@@ -48,10 +44,12 @@ class Assembly:
     ) -> None:
         self._settings = settings
         self._observer = monitor.observer
-        self._consumer = clients.consumer(settings, group.name, monitor.on_statistics)
+        self._silence = Silence(settings.topic, monitor.observer)
+        listeners = [self._silence.take, *([monitor.on_statistics] if monitor.on_statistics else [])]
+        self._consumer = clients.consumer(settings, group.name, *listeners)
         self._asker = clients.asker(settings)
         self._group = group
-        self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic, timeout=ASK_TIMEOUT)
+        self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic)
         self._store = Store(engine, settings, group.name, writer(group))
         decode = Decoder(registry, load(), application.current().event_classes, group.wanted, AbsentIds(GRACE))
         self.loop = ConsumeLoop(
@@ -84,12 +82,11 @@ class Assembly:
             partial(reading.owned_partitions, self._asker, self._group.name),
             self._observer,
         )
-        silence = Silence(self.loop.positions, self._ask_bounds, self.loop.set_back)
         is_caught_up = _never if ends is None else self._caught_up(ends)
 
         def look() -> bool:
             idle.look()
-            silence.look()
+            self._silence.look(self.loop.positions.going)
             return is_caught_up()
 
         return look

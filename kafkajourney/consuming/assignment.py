@@ -132,7 +132,7 @@ class Assignment:
             ) from error
         # What was kept of it before is fetched again, from the offset on.
         self._kept = [message for message in self._kept if message.partition() != partition]
-        self.positions.settle(partition, offset, self._clock())
+        self.positions.settle(partition, offset)
 
     def _seek(self, place: TopicPartition) -> None:
         try:

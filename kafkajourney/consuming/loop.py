@@ -112,7 +112,7 @@ class ConsumeLoop:
             self._fail({message.partition() for message in messages}, error)
             return
         for partition, fault in batch.faults.items():
-            self.set_back(partition, fault)
+            self._set_back(partition, fault)
 
     def _store_offsets(self, written: Written) -> None:
         if not written.moves:
@@ -142,11 +142,11 @@ class ConsumeLoop:
                     raise answer
                 self._assignment.go_on(partition, answer)
             except KafkaJourneyError as fault:
-                self.set_back(partition, fault)
+                self._set_back(partition, fault)
         if settled := {p: offset for p, offset in self.positions.going.items() if p in found}:
             self._observer.settled(settled)
 
-    def set_back(self, partition: int, fault: KafkaJourneyError) -> None:
+    def _set_back(self, partition: int, fault: KafkaJourneyError) -> None:
         """Let one partition back off, or stop; the others go on."""
         if isinstance(fault, TransientError):
             self._fail([partition], fault)

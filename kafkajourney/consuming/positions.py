@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from kafkajourney.consuming.backoff import delay
 from kafkajourney.events import Move
 
-SILENT = 2.0
-"""Seconds without a word of a partition after which it is asked for."""
-
 LOOK_AGAIN = 60.0
 """Seconds between two looks whether a partition that stopped can go on."""
 
@@ -24,8 +21,6 @@ class Partition:
 
     offset: int | None = None
     """The next offset by the database, while the partition goes on; else None."""
-    heard_at: float = 0.0
-    """When the broker was last heard of it, while it goes on."""
     settle_at: float = 0.0
     """When to settle it next, while it does not go on."""
     failures: int = 0
@@ -76,10 +71,6 @@ class Positions:
         """Return the partitions that are to be settled."""
         return {p for p, state in self._partitions.items() if state.offset is None and now >= state.settle_at}
 
-    def silent(self, now: float) -> set[int]:
-        """Return the partitions that go on, and of which nothing was heard for a while."""
-        return {p for p in self.going if now - self._partitions[p].heard_at >= SILENT}
-
     # --- what happens ---
 
     def assign(self, partitions: Iterable[int]) -> None:
@@ -91,15 +82,10 @@ class Positions:
         for partition in partitions:
             self._partitions.pop(partition, None)
 
-    def settle(self, partition: int, offset: int, now: float) -> None:
+    def settle(self, partition: int, offset: int) -> None:
         """Let a partition go on at this offset."""
         if state := self._partitions.get(partition):
-            state.offset, state.fault, state.heard_at = offset, None, now
-
-    def hear(self, partition: int, now: float) -> None:
-        """Note that the broker has something to say of a partition."""
-        if state := self._partitions.get(partition):
-            state.heard_at = now
+            state.offset, state.fault = offset, None
 
     def advance(self, moves: Mapping[int, Move], now: float) -> dict[int, float]:
         """Move partitions after a commit; return for those that had failed for how many seconds they did.
@@ -111,7 +97,7 @@ class Positions:
         for partition, move in moves.items():
             state = self._partitions.get(partition)
             if state is not None and state.offset == move.expected:
-                state.offset, state.last_fault, state.heard_at = move.next_offset, None, now
+                state.offset, state.last_fault = move.next_offset, None
                 if state.failures:
                     recovered[partition] = now - state.failing_since
                     state.failures = 0

@@ -4,9 +4,10 @@ The one place that makes producers, consumers and admin clients. Properties of t
 unchanged; ``settings.PROMISED`` are refused there.
 """
 
+import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -29,12 +30,12 @@ DEAD_LETTER_BYTES = 2 * 1024 * 1024
 """What a dead letter may measure: by default a topic takes records of about half of that."""
 
 
-STATISTICS_EVERY_MS = 5000
+STATISTICS_EVERY_MS = 2000
 """Milliseconds between two statistics of a client, where somebody listens and the settings do not say otherwise."""
 
 
-OnStatistics = Callable[[str], None]
-"""Takes librdkafka's statistics, a JSON text, on the thread that polls."""
+OnStatistics = Callable[[Mapping[str, Any]], None]
+"""Takes librdkafka's statistics, on the thread that polls."""
 
 
 log = logging.getLogger("kafkajourney.librdkafka")
@@ -86,11 +87,11 @@ PRODUCER_ONLY = (
 )
 
 
-def consumer(settings: Settings, group: str, on_statistics: OnStatistics | None = None) -> Consumer:
+def consumer(settings: Settings, group: str, *on_statistics: OnStatistics) -> Consumer:
     """Return a consumer of this group that stores no offset by itself and starts where it is told."""
     return _made(
         Consumer,
-        properties_of(settings, PRODUCER_ONLY, {"group.protocol": "consumer"} | READ_AHEAD, on_statistics)
+        properties_of(settings, PRODUCER_ONLY, {"group.protocol": "consumer"} | READ_AHEAD, *on_statistics)
         | {
             "group.id": group,
             # An offset is stored by hand after its event was committed (store_offsets); librdkafka commits
@@ -135,7 +136,7 @@ def producer(
             settings,
             CONSUMER_ONLY,
             {"partitioner": "murmur2_random", "compression.type": "lz4", "linger.ms": 20},
-            on_statistics,
+            *([on_statistics] if on_statistics else []),
         )
         | reports
         | {"enable.idempotence": True, "acks": "all"},
@@ -178,13 +179,22 @@ def properties_of(
     settings: Settings,
     foreign: tuple[str, ...],
     defaults: dict[str, Any],
-    on_statistics: OnStatistics | None = None,
+    *on_statistics: OnStatistics,
 ) -> dict[str, Any]:
     """Return the properties of one client; those of another kind of client are left out (librdkafka warns of them)."""
     chosen = {name: value for name, value in settings.kafka.items() if not name.startswith(foreign)}
     own = {"bootstrap.servers": settings.bootstrap_servers, "client.id": "kafkajourney", "logger": log}
-    told = {"stats_cb": on_statistics, "statistics.interval.ms": STATISTICS_EVERY_MS} if on_statistics else {}
+    told = {"stats_cb": _parsed(on_statistics), "statistics.interval.ms": STATISTICS_EVERY_MS} if on_statistics else {}
     return defaults | own | told | {"error_cb": _ErrorLog()} | chosen
+
+
+def _parsed(listeners: Sequence[OnStatistics]) -> Callable[[str], None]:
+    def tell(text: str) -> None:
+        statistics = json.loads(text)
+        for listener in listeners:
+            listener(statistics)
+
+    return tell
 
 
 class _ErrorLog:

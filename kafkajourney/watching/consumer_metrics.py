@@ -5,7 +5,6 @@ histogram takes what a batch took, and the delay of its oldest event in each par
 See docs/decisions/0009-metrics.md; docs/operations.md lists all metrics.
 """
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -98,9 +97,8 @@ class ConsumerMetrics(Observer):
             counter.labels(self._group, value)
         return counter
 
-    def on_statistics(self, text: str) -> None:
+    def on_statistics(self, statistics: Mapping[str, Any]) -> None:
         """Take librdkafka's statistics."""
-        statistics = json.loads(text)
         self._brokers.take(statistics)
         self._partitions.take(statistics)
 
@@ -121,6 +119,9 @@ class ConsumerMetrics(Observer):
 
     def answered(self, positions: Mapping[int, int]) -> None:  # noqa: D102
         self._partitions.go_on(positions)
+
+    def silent(self, partitions: Mapping[int, str]) -> None:  # noqa: D102
+        self._partitions.pause(partitions, self._clock())
 
     def stopped(self, partition: int, fault: PartitionError) -> None:  # noqa: ARG002, D102
         self._partitions.stop(partition, self._clock())

@@ -132,8 +132,8 @@ class ConsumerHealth(Health):
         super().__init__(probes, clock)
         self._partitions: frozenset[int] = frozenset()
         self._is_idle = False
-        self._stopped: Mapping[int, str] = {}
-        """Why a partition has stopped."""
+        self._standing: Mapping[int, str] = {}
+        """Why a partition stands still."""
 
     def assigned(self, partitions: Iterable[int]) -> None:  # noqa: D102
         self._partitions |= frozenset(partitions)
@@ -141,14 +141,16 @@ class ConsumerHealth(Health):
 
     def revoked(self, partitions: Iterable[int], *, lost: bool) -> None:  # noqa: ARG002, D102
         self._partitions -= frozenset(partitions)
-
-        self._stopped = {p: fault for p, fault in self._stopped.items() if p in self._partitions}
+        self._standing = {p: fault for p, fault in self._standing.items() if p in self._partitions}
 
     def settled(self, positions: Mapping[int, int]) -> None:  # noqa: D102
-        self._stopped = {p: fault for p, fault in self._stopped.items() if p not in positions}
+        self._standing = {p: fault for p, fault in self._standing.items() if p not in positions}
 
     def stopped(self, partition: int, fault: PartitionError) -> None:  # noqa: D102
-        self._stopped = {**self._stopped, partition: str(fault)}
+        self._standing = {**self._standing, partition: str(fault)}
+
+    def silent(self, partitions: Mapping[int, str]) -> None:  # noqa: D102
+        self._standing = {**self._standing, **{p: f"partition {p}: {reason}" for p, reason in partitions.items()}}
 
     def idle(self) -> None:  # noqa: D102
         self._is_idle = True
@@ -157,4 +159,4 @@ class ConsumerHealth(Health):
         """Return why the consumer is not ready: nothing where it is."""
         has_its_share = self._partitions or self._is_idle
         share = [] if has_its_share else ["no partition is assigned yet"]
-        return [*share, *self._stopped.values(), *super().why_not_ready()]
+        return [*share, *self._standing.values(), *super().why_not_ready()]

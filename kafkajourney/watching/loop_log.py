@@ -8,6 +8,7 @@ from typing import Any
 
 from kafkajourney.command.logs import event
 from kafkajourney.errors import (
+    BrokerAwayError,
     DatabaseAwayError,
     PartitionError,
     RecordError,
@@ -38,12 +39,12 @@ class Reminders:
         self._interval = FIRST_INTERVAL
         self._next = 0.0
 
-    def is_due(self, cause: str, now: float) -> bool:
-        """Return whether to tell now of an outage with this cause."""
+    def is_due(self, cause: str, now: float, *, is_news: bool = False) -> bool:
+        """Return whether to tell now of an outage with this cause; ``is_news``: it has grown."""
         self._well_since = None
         if self._since is None:
             self._since, self._interval = now, FIRST_INTERVAL
-        elif cause == self._cause:
+        elif cause == self._cause and not is_news:
             if now < self._next:
                 return False
             self._interval = min(2 * self._interval, LONGEST_INTERVAL)
@@ -137,21 +138,25 @@ class LoopLog(Observer):
         log.debug("going on: %s", places, extra=fields)
 
     def failed(self, error: TransientError, partitions: Collection[int], retry_in: float) -> None:  # noqa: D102
-        for outage in self._outages.values():
-            outage.partitions -= set(partitions)
         outage = self._outages[error.cause]
-        outage.partitions |= set(partitions)
-        outage.settled.clear()
+        is_news = self._note(outage, partitions)
         wait, numbers = round(retry_in, 1), sorted(outage.partitions)
         of = f" ({self._topic} {numbers})" if numbers else ""
         sentence = f", next try in {wait} s: {without_row(str(error))}{of}"
-        self._remind(outage, "failed", error.cause, sentence, retry_in=wait, partitions=numbers)
+        self._remind(outage, "failed", error.cause, sentence, is_news=is_news, retry_in=wait, partitions=numbers)
         if not numbers:
             outage.reminders.seems_over(self._clock())  # of the whole client: it is over where it does not come again
 
     def stopped(self, partition: int, fault: PartitionError) -> None:  # noqa: D102
         sentence = "stopped: %s The other partitions go on; this one is looked at again each minute."
         log.error(sentence, without_row(str(fault)), extra=event("partition_stopped", partition=partition))
+
+    def silent(self, partitions: Mapping[int, str]) -> None:  # noqa: D102
+        outage = self._outages[BrokerAwayError.cause]
+        is_news = self._note(outage, partitions)
+        numbers, reasons = sorted(outage.partitions), "; ".join(dict.fromkeys(partitions.values()))
+        sentence = f": nothing comes of {self._topic} {numbers}: {reasons}"
+        self._remind(outage, "silent", BrokerAwayError.cause, sentence, is_news=is_news, partitions=numbers)
 
     def waiting(self, seconds: float) -> None:  # noqa: D102
         self._late_since = self._clock() - seconds
@@ -161,14 +166,25 @@ class LoopLog(Observer):
         self._late_since = None
         self._outages[DatabaseAwayError.cause].reminders.seems_over(self._clock())
 
+    def _note(self, outage: Outage, partitions: Collection[int]) -> bool:
+        """Note that these partitions stand still for this cause; return whether one of them did not yet."""
+        is_news = not outage.partitions.issuperset(partitions)
+        for other in self._outages.values():
+            other.partitions -= set(partitions)
+        outage.partitions |= set(partitions)
+        outage.settled.clear()
+        return is_news
+
     def _remind_of_late_answer(self, since: float) -> None:
         sentence = f": the database has not answered for {self._clock() - since:.0f} s; polling goes on"
         self._remind(self._outages[DatabaseAwayError.cause], "waiting", DatabaseAwayError.cause, sentence)
 
-    def _remind(self, outage: Outage, name: str, cause: str, sentence: str, **fields: Any) -> None:
+    def _remind(
+        self, outage: Outage, name: str, cause: str, sentence: str, *, is_news: bool = False, **fields: Any
+    ) -> None:
         """Tell of the outage, where that is due."""
         now = self._clock()
-        if outage.reminders.is_due(cause, now):
+        if outage.reminders.is_due(cause, now, is_news=is_news):
             seconds = round(outage.reminders.lasts(now), 1)
             so_far = f" for {seconds} s" if seconds else ""
             log.warning("waiting%s%s", so_far, sentence, extra=event(name, cause=cause, seconds=seconds, **fields))

@@ -56,6 +56,9 @@ class Observer:
     def stopped(self, partition: int, fault: PartitionError) -> None:
         """A partition has stopped until somebody mends it; the others go on."""
 
+    def silent(self, partitions: Mapping[int, str]) -> None:
+        """Nothing comes of these partitions any more, for these reasons; told every few seconds, until ``settled``."""
+
     def waiting(self, seconds: float) -> None:
         """Broker or database have not answered for so long; polling goes on meanwhile, with all partitions paused."""
 

@@ -3,10 +3,9 @@
 See docs/decisions/0009-metrics.md; docs/operations.md lists all metrics.
 """
 
-import json
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -48,9 +47,9 @@ class ProducerMetrics(Collector):
         """Show what this publisher counts."""
         self._publisher = publisher
 
-    def on_statistics(self, text: str) -> None:
+    def on_statistics(self, statistics: Mapping[str, Any]) -> None:
         """Take librdkafka's statistics."""
-        self._brokers.take(json.loads(text))
+        self._brokers.take(statistics)
 
     def on_delivered(self, event: Event, message: Any) -> None:
         """Count what the broker has confirmed; for each event, so that it is kept short."""

@@ -3,7 +3,7 @@
 import random
 
 from kafkajourney.consuming.budget import Budget
-from kafkajourney.consuming.positions import LOOK_AGAIN, SILENT, Positions
+from kafkajourney.consuming.positions import LOOK_AGAIN, Positions
 from kafkajourney.events import Move
 
 
@@ -22,36 +22,23 @@ def test_an_assigned_partition_is_due_at_once_and_goes_on_nowhere() -> None:
 
 def test_a_settled_partition_goes_on_and_is_not_due() -> None:
     made = positions(0, 1)
-    made.settle(0, 7, now=0.0)
+    made.settle(0, 7)
     assert made.going == {0: 7}
     assert made.due(now=1e9) == {1}
 
 
 def test_a_commit_moves_only_what_stands_where_it_began() -> None:
     made = positions(0, 1, 2)
-    made.settle(0, 7, now=0.0)
-    made.settle(1, 3, now=0.0)
+    made.settle(0, 7)
+    made.settle(1, 3)
     assert made.advance({0: Move(7, 9), 1: Move(2, 9), 2: Move(0, 9), 3: Move(0, 9)}, now=1.0) == {}
     assert made.going == {0: 9, 1: 3}
-
-
-def test_a_partition_is_silent_while_nothing_is_heard_of_it() -> None:
-    made = positions(0, 1, 2, 3)
-    for partition in (0, 1, 2):  # 3 is not settled
-        made.settle(partition, 5, now=10.0)
-    assert made.silent(10.0 + SILENT - 0.001) == set()
-    made.advance({0: Move(5, 6)}, now=11.0)
-    made.hear(1, now=11.0)
-    assert made.silent(10.0 + SILENT) == {2}
-    assert made.silent(11.0 + SILENT) == {0, 1, 2}
-    made.fail([0], now=13.0)  # is settled anew anyway
-    assert made.silent(13.0) == {1, 2}
 
 
 def test_partitions_that_fail_together_are_due_together_and_the_others_go_on() -> None:
     made = positions(0, 1, 2)
     for partition in (0, 1, 2):
-        made.settle(partition, 5, now=0.0)
+        made.settle(partition, 5)
     wait = made.fail([0, 1, 9], now=10.0)
     assert 0.25 <= wait <= 0.5
     assert made.going == {2: 5}
@@ -63,11 +50,11 @@ def test_waits_grow_with_each_failure_until_a_commit_and_not_until_it_is_settled
     made = positions(0)
     waits = []
     for now in range(8):
-        made.settle(0, 5, now=0.0)
+        made.settle(0, 5)
         waits.append(made.fail([0], now=float(now)))
     assert waits[0] <= 0.5
     assert waits[-1] >= 15
-    made.settle(0, 5, now=0.0)
+    made.settle(0, 5)
     assert made.advance({0: Move(5, 6)}, now=100.0) == {0: 100.0}  # since the first failure, at 0
     assert made.fail([0], now=101.0) <= 0.5
 
@@ -77,11 +64,11 @@ def test_a_stopped_partition_is_news_once_and_is_looked_at_again() -> None:
     assert made.stop(0, "corrupt", now=5.0)
     assert made.stopped == {0: "corrupt"}
     assert made.due(now=5.0 + LOOK_AGAIN) == {0, 1}
-    made.settle(0, 7, now=0.0)
+    made.settle(0, 7)
     assert made.stopped == {}
     assert not made.stop(0, "corrupt", now=70.0)
     assert made.stop(0, "something else", now=70.0)
-    made.settle(0, 7, now=0.0)
+    made.settle(0, 7)
     made.advance({0: Move(7, 8)}, now=71.0)
     assert made.stop(0, "something else", now=72.0)
 
@@ -99,11 +86,11 @@ def test_all_have_stopped_only_where_there_are_any() -> None:
 
 def test_a_partition_that_is_taken_is_forgotten_and_comes_back_as_new() -> None:
     made = positions(0)
-    made.settle(0, 7, now=0.0)
+    made.settle(0, 7)
     made.fail([0], now=0.0)
     made.revoke([0, 5])
     assert not made.assigned
-    made.settle(0, 7, now=0.0)
+    made.settle(0, 7)
     assert made.going == {}
     assert not made.stop(0, "corrupt", now=0.0)
     made.assign([0])

@@ -1,11 +1,10 @@
-"""What is asked of the broker while the loop goes on, and partitions of which nothing comes."""
+"""What is asked of the broker while the loop goes on."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from threading import Event
 
 import pytest
 
-from kafkajourney.consuming.positions import SILENT
 from kafkajourney.consuming.settling import BesideTheLoop, Told
 from kafkajourney.errors import BrokerAwayError
 from kafkajourney.kafka.reading import Bounds
@@ -80,47 +79,6 @@ def late(bounds: BesideTheLoop) -> Event:
 
     bounds._ask_bounds = ask_late
     return may_answer
-
-
-def heard(bench: Bench, is_told: Callable[[], bool]) -> None:
-    def look() -> bool:
-        bench.silence.look()
-        return is_told()
-
-    wait_for(look)
-
-
-def test_a_partition_without_a_leader_backs_off_and_the_other_goes_on(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    bench.bounds[0] = BrokerAwayError("t [0] has no leader")
-    bench.now += SILENT
-    heard(bench, lambda: bench.loop.positions.going == {1: 0})
-    assert "t [0] has no leader (t [0])" in caplog.text
-    assert bench.consumer.paused == {0}
-    bench.bounds[0] = (0, 100)
-    bench.now = bench.retry_at()
-    bench.turn(Message(1, 0))
-    bench.turn(Message(0, 0))
-    assert bench.store.next_offsets == {0: 1, 1: 1}
-
-
-def test_a_partition_that_the_broker_has_goes_on_in_silence(bench: Bench) -> None:
-    bench.now += SILENT
-    heard(bench, lambda: not bench.loop.positions.silent(bench.now))
-    assert bench.loop.positions.going == {0: 0, 1: 0}
-    assert bench.consumer.paused == set()
-
-
-def test_an_answer_that_comes_after_the_records_is_none(bench: Bench) -> None:
-    bench.bounds[0] = BrokerAwayError("t [0] has no leader")
-    may_answer = late(bench.silence._bounds)
-    bench.now += SILENT
-    bench.silence.look()
-    bench.turn(Message(0, 0), Message(1, 0))
-    may_answer.set()
-    heard(bench, lambda: not bench.silence._bounds._asked)
-    assert bench.loop.positions.going == {0: 1, 1: 1}
 
 
 def test_a_broker_that_is_frozen_holds_up_its_own_partitions_alone(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from kafkajourney.schemas.register import register
 from kafkajourney.settings import DEFAULTS, DIALECTS, Settings
 from tests.stack.download import Missing
 from tests.stack.given import GivenServer
-from tests.stack.kafka import Kafka, kafka
+from tests.stack.kafka import NOTHING, Kafka, kafka
 from tests.stack.postgres import Postgres, postgres
 from tests.stack.registry import Registry
 from tests.stack.server import Server
@@ -90,12 +90,17 @@ class RealStack:
 
 @contextmanager
 def real_stack(
-    folder: Path, brokers: int = 1, *, with_postgres: bool = False, topic: str = DEFAULTS["topic"]
+    folder: Path,
+    brokers: int = 1,
+    *,
+    with_postgres: bool = False,
+    topic: str = DEFAULTS["topic"],
+    properties: Mapping[str, str] = NOTHING,
 ) -> Iterator[RealStack]:
     """Run the stack until the block ends, its data and logs in ``folder``, which is emptied first.
 
     The parts end with the block, also on an error, on SIGTERM and on Ctrl-C; their logs stay. PostgreSQL is the
-    database where it is asked for and the settings take it, else SQLite.
+    database where it is asked for and the settings take it, else SQLite. ``properties`` are the brokers'.
     Raises Missing where a part cannot be had on this machine, StopError where one does not start.
     """
     folder = folder.absolute()
@@ -104,7 +109,7 @@ def real_stack(
     with ExitStack() as parts:
         parts.enter_context(_sigterm_like_ctrl_c())
         server = parts.enter_context(postgres(folder)) if with_postgres else None
-        cluster = parts.enter_context(kafka(folder, brokers))
+        cluster = parts.enter_context(kafka(folder, brokers, properties=properties))
         registry = parts.enter_context(Registry(folder))
         on_postgres = server is not None and "postgresql" in DIALECTS
         settings = Settings(

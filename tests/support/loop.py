@@ -9,7 +9,6 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from kafkajourney.consuming.caught_up import CaughtUp
 from kafkajourney.consuming.idle import Idle
 from kafkajourney.consuming.loop import ConsumeLoop, Options
-from kafkajourney.consuming.silence import Silence
 from kafkajourney.errors import (
     DecodeError,
     FencedError,
@@ -221,7 +220,6 @@ class Bench:
             self.observer,
             clock=lambda: self.now,
         )
-        self.silence = Silence(self.loop.positions, self.ask_bounds, self.loop.set_back, clock=lambda: self.now)
         self.owned: int | None = None
 
     def pass_time(self, seconds: float) -> None:

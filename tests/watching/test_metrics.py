@@ -103,7 +103,7 @@ def test_lag_goes_on_with_what_was_heard_last_while_the_broker_is_away() -> None
     assert bench.figures["lag_records"][("1",)] == 3
     bench.ends = None
     assert bench.figures["lag_records"][("1",)] == 3
-    bench.metrics.on_statistics(f'{{"topics": {{"{TOPIC}": {{"partitions": {{"1": {{"hi_offset": 20}}}}}}}}}}')
+    bench.metrics.on_statistics({"topics": {TOPIC: {"partitions": {"1": {"hi_offset": 20}}}}})
     assert bench.figures["lag_records"][("1",)] == 13
 
 
@@ -217,8 +217,8 @@ def test_records_are_grouped_without_dead_letters() -> None:
     assert [(r.partition, r.offset) for r in oldest(records)] == [(0, 1), (1, 1)]
 
 
-@pytest.mark.parametrize("statistics", ["{}", '{"topics": {}, "brokers": {}}'])
-def test_statistics_with_nothing_in_them_change_nothing(statistics: str) -> None:
+@pytest.mark.parametrize("statistics", [{}, {"topics": {}, "brokers": {}}])
+def test_statistics_with_nothing_in_them_change_nothing(statistics: dict[str, Any]) -> None:
     bench = Bench()
     bench.metrics.on_statistics(statistics)
     assert bench.figures["lag_records"] == {("0",): 0, ("1",): 3}
@@ -226,8 +226,9 @@ def test_statistics_with_nothing_in_them_change_nothing(statistics: str) -> None
 
 def test_round_trips_are_in_seconds_and_those_of_brokers_that_answered() -> None:
     metrics = ProducerMetrics()
-    window = '{{"name": "{}", "rtt": {{"cnt": {}, "avg": 1500, "p99": 20000}}}}'
-    metrics.on_statistics(f'{{"brokers": {{"a": {window.format("one", 3)}, "b": {window.format("two", 0)}}}}}')
+    window = {"avg": 1500, "p99": 20000}
+    one, two = {"name": "one", "rtt": window | {"cnt": 3}}, {"name": "two", "rtt": window | {"cnt": 0}}
+    metrics.on_statistics({"brokers": {"a": one, "b": two}})
     found = collected(metrics.registry)
     assert found["broker_round_trip_seconds"] == {("one",): 0.0015}
     assert found["broker_round_trip_p99_seconds"] == {("one",): 0.02}
@@ -272,7 +273,7 @@ def everything() -> dict[str, str]:
     producer.on_delivered(event(), Message())
     producer.watch(Publisher(lambda **_: [], lambda _event: b"", TOPIC))  # type: ignore[arg-type]
     for metrics in (bench.metrics, producer):
-        metrics.on_statistics('{"brokers": {"a": {"name": "a", "rtt": {"cnt": 1, "avg": 1, "p99": 1}}}}')
+        metrics.on_statistics({"brokers": {"a": {"name": "a", "rtt": {"cnt": 1, "avg": 1, "p99": 1}}}})
     registry = CollectorRegistry()
     registry.register(Health([Probe("database", lambda: None)]))
     return rows(bench.metrics.registry, producer.registry, registry)
