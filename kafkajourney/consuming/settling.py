@@ -1,8 +1,10 @@
 """Where partitions go on: asked of the database, and held against what the topic still has."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent import futures
 from functools import partial
+from typing import NamedTuple
 
 from kafkajourney.background import in_thread
 from kafkajourney.errors import KafkaJourneyError, PartitionError, TransientError
@@ -18,31 +20,57 @@ Begin = Callable[[Mapping[int, int]], Mapping[int, int]]
 """Asks the database for the next offsets; one that was never begun begins at the offset that is given."""
 
 
-class BesideTheLoop:
-    """Asks the broker while the loop goes on, so that a broker that is frozen holds up its own partitions alone."""
+EACH_AFTER = 0.5
+"""Seconds after which a question about several partitions is asked for each by itself."""
 
-    def __init__(self, ask_bounds: AskBounds) -> None:
+
+class _Question(NamedTuple):
+    partitions: frozenset[int]
+    asked_at: float
+
+
+class BesideTheLoop:
+    """Asks the broker while the loop goes on, so that a broker that is frozen holds up its own partitions alone.
+
+    All at once, which is quick for a hundred partitions; but the answer comes when the last of the brokers has given
+    its part, so that after a moment each partition is asked for by itself.
+    """
+
+    def __init__(self, ask_bounds: AskBounds, clock: Callable[[], float] = time.monotonic) -> None:
         self._ask_bounds = ask_bounds
-        self._asked: dict[futures.Future[Told], frozenset[int]] = {}
-        """What is not answered yet, and what it is about."""
+        self._clock = clock
+        self._open: dict[futures.Future[Told], _Question] = {}
 
     def ask(self, partitions: Collection[int]) -> None:
-        """Ask for the bounds of these partitions, all at once; of those about which a question is open, not again."""
-        if new := frozenset(partitions).difference(*self._asked.values()):
-            self._asked[in_thread(partial(self._ask_bounds, new))] = new
+        """Ask for the bounds of these partitions; of those about which a question is open, not again."""
+        new = frozenset(partitions).difference(*(question.partitions for question in self._open.values()))
+        if new:
+            self._ask(new)
 
     def answers(self, seconds: float) -> Told:
         """Return what was told since the last call; wait so long for the first answer, where a question is open."""
         told: dict[int, Bounds | KafkaJourneyError] = {}
-        if not self._asked:
+        if not self._open:
             return told
-        for question in futures.wait(self._asked, seconds, futures.FIRST_COMPLETED).done:
-            partitions = self._asked.pop(question)
+        for future in futures.wait(self._open, seconds, futures.FIRST_COMPLETED).done:
+            question = self._open.pop(future)
             try:
-                told |= question.result()
+                told |= future.result()
             except TransientError as error:
-                told |= dict.fromkeys(partitions, error)
+                told |= dict.fromkeys(question.partitions, error)
+        self._split()
         return told
+
+    def _split(self) -> None:
+        late = self._clock() - EACH_AFTER
+        for future, (partitions, asked_at) in list(self._open.items()):
+            if len(partitions) > 1 and asked_at <= late:
+                del self._open[future]
+                for partition in partitions:
+                    self._ask(frozenset([partition]))
+
+    def _ask(self, partitions: frozenset[int]) -> None:
+        self._open[in_thread(partial(self._ask_bounds, partitions))] = _Question(partitions, self._clock())
 
 
 def where_to_go_on(topic: str, told: Told, begin: Begin) -> Mapping[int, int | KafkaJourneyError]:

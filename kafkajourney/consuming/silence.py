@@ -16,6 +16,7 @@ SILENT = 5.0
 
 class _Silent(NamedTuple):
     since: float
+    """When its leader was last known to answer."""
     reason: str
 
 
@@ -26,6 +27,7 @@ class Silence:
         self._topic = topic
         self._observer = observer
         self._clock = clock
+        self._taken_at = clock()
         self._responses: Mapping[int, int] = {}
         """How many responses each broker had given, by the last statistics."""
         self._silent: dict[int, _Silent] = {}
@@ -43,8 +45,9 @@ class Silence:
             if leader in answering:
                 self._silent.pop(partition, None)
             else:
-                since = self._silent.get(partition, _Silent(self._clock(), "")).since
+                since = self._silent[partition].since if partition in self._silent else self._taken_at
                 self._silent[partition] = _Silent(since, _reason(leader, brokers))
+        self._taken_at = self._clock()
 
     def look(self, going: Mapping[int, int]) -> None:
         """Tell what is silent of the partitions that go on at these offsets, and what is so no longer."""

@@ -451,7 +451,22 @@ def test_a_stopped_partition_is_looked_at_again_each_minute(bench: Bench, caplog
 def test_where_all_partitions_have_stopped_the_loop_ends(bench: Bench) -> None:
     bench.turn(Message(1, 0, None, error=KafkaError._BAD_COMPRESSION))
     with pytest.raises(StopError, match=r"t \[1\] cannot .* t \[0\] cannot|t \[0\] cannot .* t \[1\] cannot"):
-        bench.turn(Message(0, 0, None, error=KafkaError._AUTO_OFFSET_RESET))
+        bench.turn(Message(0, 0, None, error=KafkaError._BAD_MSG))
+
+
+def test_an_offset_that_the_topic_does_not_have_any_more_is_told_as_the_gap_that_it_is(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.turn(Message(0, 0, b"a"), Message(1, 0, b"b"))
+    bench.bounds[0] = (0, 0)
+    bench.turn(Message(0, 1, None, error=KafkaError._AUTO_OFFSET_RESET))
+    assert bench.loop.positions.going == {1: 1}
+    bench.now = bench.retry_at()
+    bench.turn(Message(1, 1, b"c"))
+    assert (
+        "stopped: The database goes on at offset 1 of t [0], but the topic ends at 0: it was made anew" in caplog.text
+    )
+    assert bench.store.values == [b"a", b"b", b"c"]
 
 
 def test_a_gap_stops_its_partition_alone() -> None:

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from kafkajourney.consuming.settling import BesideTheLoop, Told
+from kafkajourney.consuming.settling import EACH_AFTER, BesideTheLoop, Told
 from kafkajourney.errors import BrokerAwayError
 from kafkajourney.kafka.reading import Bounds
 from tests.support.loop import Bench, Message
@@ -52,6 +52,22 @@ def test_a_question_is_asked_once_while_it_is_open_and_each_is_answered_by_itsel
     beside.ask({0})
     assert told(beside) == {0: WELL}
     assert broker.asked == [{0, 1}, {2}, {0}]
+
+
+def test_partitions_that_are_answered_late_are_asked_for_one_by_one() -> None:
+    broker, now = Broker(), 0.0
+    beside = BesideTheLoop(broker.ask, clock=lambda: now)
+    beside.ask({0, 1})
+    now = EACH_AFTER
+    assert beside.answers(0.0) == {}
+    broker.answer(0)
+    assert told(beside) == {0: WELL}
+    beside.ask({1})
+    now += EACH_AFTER
+    assert beside.answers(0.0) == {}
+    broker.answer(1)
+    assert told(beside) == {1: WELL}
+    assert sorted(broker.asked, key=sorted) == [{0}, {0, 1}, {1}]
 
 
 def test_nothing_is_waited_for_where_nothing_is_asked() -> None:

@@ -3,7 +3,6 @@
 How long it took is printed (``pytest -s``): it is measured, not asserted.
 """
 
-import os
 import re
 import signal
 import time
@@ -40,9 +39,6 @@ PARTITIONS = 6
 KAFKA_DEFAULTS = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "2000"}
 """How soon a broker that is frozen is known to be away."""
 
-LOOKED_AT_AGAIN = 150.0
-"""Seconds within which a partition that stopped was looked at again: it is each minute."""
-
 SLOW = 6.0
 """Seconds that the database takes to answer."""
 
@@ -69,6 +65,7 @@ class Application:
             for _ in register(registry, load(), topic):
                 pass
         self.commands = Commands(folder, environment(self.settings))
+        self.consumers: list[Watched] = []
 
     def create(self) -> None:
         topics.create(self.settings, [group.name for group in GROUPS], PARTITIONS, replication=1)
@@ -89,7 +86,8 @@ class Application:
         return {number: partition.leader for number, partition in found.items()}
 
     def consumer(self, group: str) -> Watched:
-        return Watched(self.commands.start(f"consumers.{group}"))
+        self.consumers.append(Watched(self.commands.start(f"consumers.{group}")))
+        return self.consumers[-1]
 
     def delays(self, since: float, partitions: set[int]) -> list[float]:
         """Return how many seconds each event since that moment took into the table."""
@@ -101,22 +99,18 @@ class Application:
 
 
 @pytest.fixture
-def flow(cluster: RealStack, tmp_path: Path) -> Iterator[Application]:
-    made = Application(cluster, tmp_path, "flow")
-    yield made
-    end_all(made.commands)
-
-
-@pytest.fixture
-def anew(cluster: RealStack, tmp_path: Path) -> Iterator[Application]:
-    made = Application(cluster, tmp_path, "anew")
-    yield made
-    end_all(made.commands)
+def applications(cluster: RealStack, tmp_path: Path) -> Iterator[tuple[Application, Application]]:
+    flow, anew = Application(cluster, tmp_path, "flow"), Application(cluster, tmp_path, "anew")
+    yield flow, anew
+    for application in (flow, anew):
+        print(*(line for consumer in application.consumers for line in consumer.lines))  # shown where the test fails
+        end_all(application.commands)
 
 
 def test_each_fault_is_told_and_the_healthy_partitions_go_on(
-    cluster: RealStack, flow: Application, anew: Application
+    cluster: RealStack, applications: tuple[Application, Application]
 ) -> None:
+    flow, anew = applications
     flow.produce(600)
     anew.produce(600)
     leaders, nodes, corrupt = flow.leaders(), {node.node: node for node in cluster.kafka.brokers}, 0
@@ -124,19 +118,20 @@ def test_each_fault_is_told_and_the_healthy_partitions_go_on(
     led = {p for p, leader in leaders.items() if leader == frozen.node}
     healthy = set(leaders) - led - {corrupt}
     segment = nodes[leaders[corrupt]].folder / "data" / f"flow-{corrupt}" / f"{0:020}.log"
-    flip_a_bit(segment)
-    journey, analytic, of_anew = flow.consumer("journey"), flow.consumer("analytic"), anew.consumer("journey")
+    place = segment.stat().st_size - 3
+    flip_a_bit(segment, place)
+    journey, analytic, of_anew = flow.consumer("journey"), flow.consumer("analytic"), anew.consumer("analytic")
+    told = times({"a corrupt batch": lambda: journey.says(f"stopped: flow [{corrupt}] cannot be read on at offset")})
     producer = flow.commands.start("producer", "--rate", str(RATE))
     wait_for(lambda: count(flow.settings, "journey_events") > 3 * RATE)
-    wait_for(lambda: count(anew.settings, "journey_events") == 600)
+    wait_for(lambda: sum(progress_of(anew.settings, "analytic").values()) == 600)
 
     began = time.time()
     anew.make_anew()
     frozen.freeze()
     slow = in_thread(lambda: lock(flow.settings, "analytic", min(healthy)))
-    told = times(
+    told |= times(
         {
-            "a corrupt batch": lambda: journey.says(f"stopped: flow [{corrupt}] cannot be read on at offset"),
             "a topic made anew": lambda: of_anew.says("it was made anew"),
             "a database that is slow": lambda: analytic.says("the database has not answered for 5 s"),
             "a broker that is frozen": lambda: journey.says(f"nothing comes of flow {sorted(led)}"),
@@ -146,8 +141,11 @@ def test_each_fault_is_told_and_the_healthy_partitions_go_on(
     lasted, delays = time.time() - began, flow.delays(began, healthy)
 
     frozen.wake()
-    flip_a_bit(segment)
-    wait_for(lambda: progress_of(flow.settings, "journey")[corrupt] > 0, LOOKED_AT_AGAIN)
+    flip_a_bit(segment, place)
+    for consumer in (journey, analytic):  # what has stopped is looked at again only each minute
+        consumer.running.process.send_signal(signal.SIGTERM)
+        assert consumer.running.process.wait(60) == 130
+    journey, analytic = flow.consumer("journey"), flow.consumer("analytic")
     producer.process.send_signal(signal.SIGTERM)
     produced = re.search(r"produced (\d+) events", producer.end(130))
     assert produced
@@ -169,16 +167,19 @@ def times(conditions: Mapping[str, Callable[[], bool]]) -> dict[str, float]:
                 found[name] = time.monotonic() - began
         return len(found) == len(conditions)
 
-    wait_for(hold)
+    try:
+        wait_for(hold)
+    finally:
+        print(f"told: {found}, of {list(conditions)}")
     return found
 
 
-def flip_a_bit(segment: Path) -> None:
-    """Change one bit of the last record, below the running broker; a second time, change it back."""
+def flip_a_bit(segment: Path, place: int) -> None:
+    """Change one bit of a record, below the running broker; a second time, change it back."""
     with segment.open("r+b") as file:
-        file.seek(-3, os.SEEK_END)
+        file.seek(place)
         byte = file.read(1)[0]
-        file.seek(-1, os.SEEK_CUR)
+        file.seek(place)
         file.write(bytes([byte ^ 1]))
 
 

@@ -23,7 +23,7 @@ def test_every_code_that_librdkafka_has_is_sorted_once() -> None:
         ("KAFKA_STORAGE_ERROR", Kind.RETRY),
         ("_MAX_POLL_EXCEEDED", Kind.RETRY),
         ("_BAD_MSG", Kind.PARTITION),
-        ("OFFSET_OUT_OF_RANGE", Kind.PARTITION),
+        ("OFFSET_OUT_OF_RANGE", Kind.RETRY),
         ("_LOG_TRUNCATION", Kind.PARTITION),
         ("MSG_SIZE_TOO_LARGE", Kind.RECORD),
         ("TOPIC_AUTHORIZATION_FAILED", Kind.STOP),
