@@ -22,6 +22,9 @@ FIRST_INTERVAL = 10.0
 LONGEST_INTERVAL = 600.0
 """Seconds between two lines about one outage: the first interval is doubled until it is the longest."""
 
+NEWS_INTERVAL = 3.0
+"""Seconds between two lines about an outage that grows: a hundred partitions are no hundred lines."""
+
 QUIET = 10.0
 """Seconds without a failure after which an outage is over though nothing came that could be committed."""
 
@@ -37,18 +40,20 @@ class Reminders:
         self._well_since: float | None = None
         self._cause = ""
         self._interval = FIRST_INTERVAL
-        self._next = 0.0
+        self._told_at = 0.0
 
     def is_due(self, cause: str, now: float, *, is_news: bool = False) -> bool:
         """Return whether to tell now of an outage with this cause; ``is_news``: it has grown."""
         self._well_since = None
         if self._since is None:
             self._since, self._interval = now, FIRST_INTERVAL
-        elif cause == self._cause and not is_news:
-            if now < self._next:
+        elif cause == self._cause:
+            passed = now - self._told_at
+            if passed < (NEWS_INTERVAL if is_news else self._interval):
                 return False
-            self._interval = min(2 * self._interval, LONGEST_INTERVAL)
-        self._cause, self._next = cause, now + self._interval
+            if passed >= self._interval:
+                self._interval = min(2 * self._interval, LONGEST_INTERVAL)
+        self._cause, self._told_at = cause, now
         return True
 
     def lasts(self, now: float) -> float:
@@ -76,6 +81,8 @@ class Outage:
     def __init__(self) -> None:
         self.reminders = Reminders()
         self.partitions: set[int] = set()
+        self.told: set[int] = set()
+        """Those that the last line about it has named."""
         self.settled: set[int] = set()
         """Those of them that go on again, though nothing is committed yet."""
 
@@ -139,11 +146,11 @@ class LoopLog(Observer):
 
     def failed(self, error: TransientError, partitions: Collection[int], retry_in: float) -> None:  # noqa: D102
         outage = self._outages[error.cause]
-        is_news = self._note(outage, partitions)
+        self._note(outage, partitions)
         wait, numbers = round(retry_in, 1), sorted(outage.partitions)
         of = f" ({self._topic} {numbers})" if numbers else ""
         sentence = f", next try in {wait} s: {without_row(str(error))}{of}"
-        self._remind(outage, "failed", error.cause, sentence, is_news=is_news, retry_in=wait, partitions=numbers)
+        self._remind(outage, "failed", error.cause, sentence, retry_in=wait, partitions=numbers)
         if not numbers:
             outage.reminders.seems_over(self._clock())  # of the whole client: it is over where it does not come again
 
@@ -153,10 +160,10 @@ class LoopLog(Observer):
 
     def silent(self, partitions: Mapping[int, str]) -> None:  # noqa: D102
         outage = self._outages[BrokerAwayError.cause]
-        is_news = self._note(outage, partitions)
+        self._note(outage, partitions)
         numbers, reasons = sorted(outage.partitions), "; ".join(dict.fromkeys(partitions.values()))
         sentence = f": nothing comes of {self._topic} {numbers}: {reasons}"
-        self._remind(outage, "silent", BrokerAwayError.cause, sentence, is_news=is_news, partitions=numbers)
+        self._remind(outage, "silent", BrokerAwayError.cause, sentence, partitions=numbers)
 
     def waiting(self, seconds: float) -> None:  # noqa: D102
         self._late_since = self._clock() - seconds
@@ -166,25 +173,22 @@ class LoopLog(Observer):
         self._late_since = None
         self._outages[DatabaseAwayError.cause].reminders.seems_over(self._clock())
 
-    def _note(self, outage: Outage, partitions: Collection[int]) -> bool:
-        """Note that these partitions stand still for this cause; return whether one of them did not yet."""
-        is_news = not outage.partitions.issuperset(partitions)
+    def _note(self, outage: Outage, partitions: Collection[int]) -> None:
+        """Note that these partitions stand still for this cause."""
         for other in self._outages.values():
             other.partitions -= set(partitions)
         outage.partitions |= set(partitions)
         outage.settled.clear()
-        return is_news
 
     def _remind_of_late_answer(self, since: float) -> None:
         sentence = f": the database has not answered for {self._clock() - since:.0f} s; polling goes on"
         self._remind(self._outages[DatabaseAwayError.cause], "waiting", DatabaseAwayError.cause, sentence)
 
-    def _remind(
-        self, outage: Outage, name: str, cause: str, sentence: str, *, is_news: bool = False, **fields: Any
-    ) -> None:
+    def _remind(self, outage: Outage, name: str, cause: str, sentence: str, **fields: Any) -> None:
         """Tell of the outage, where that is due."""
         now = self._clock()
-        if outage.reminders.is_due(cause, now, is_news=is_news):
+        if outage.reminders.is_due(cause, now, is_news=bool(outage.partitions - outage.told)):
+            outage.told = set(outage.partitions)
             seconds = round(outage.reminders.lasts(now), 1)
             so_far = f" for {seconds} s" if seconds else ""
             log.warning("waiting%s%s", so_far, sentence, extra=event(name, cause=cause, seconds=seconds, **fields))
@@ -197,6 +201,7 @@ class LoopLog(Observer):
                 self._tell_over(outage)
 
     def _tell_over(self, outage: Outage) -> None:
+        outage.told.clear()
         seconds = outage.reminders.over(self._clock())
         if seconds is not None:
             log.info("going on after %.1f s", seconds, extra=event("recovered", seconds=round(seconds, 1)))

@@ -239,6 +239,18 @@ class Story:
             self.log.failed(error, partitions, 4.0)
 
 
+def test_an_outage_that_grows_is_told_anew_and_a_hundred_partitions_are_no_hundred_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    story = Story(caplog)
+    for partition in range(100):
+        story.failures(BrokerAwayError("no leader"), partition / 1000, partitions=[partition])
+    story.failures(BrokerAwayError("no leader"), 3, 4, 5, partitions=[0])
+    story.failures(BrokerAwayError("no leader"), 6, partitions=[200])
+    assert [line["partitions"] for line in fields(caplog, "failed")] == [[0], [*range(100)], [*range(100), 200]]
+    assert [line["seconds"] for line in fields(caplog, "failed")] == [0, 3, 6]
+
+
 def test_an_outage_of_a_minute_is_a_handful_of_lines(caplog: pytest.LogCaptureFixture) -> None:
     story = Story(caplog)
     story.failures(DatabaseAwayError("the database is away"), 0, 0.5, 1.5, 3, 7, 15, 31, 59)
