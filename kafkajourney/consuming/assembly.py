@@ -23,7 +23,7 @@ from kafkajourney.registry.absent import AbsentIds
 from kafkajourney.registry.client import Registry
 from kafkajourney.registry.decoder import Decoder
 from kafkajourney.settings import Settings
-from kafkajourney.watching.monitoring import ConsumerMonitor
+from kafkajourney.watching.monitors import ConsumerMonitor
 
 GRACE = 2.0
 """Seconds for which a schema id is asked for again that the registry does not have: a node of it may lag."""

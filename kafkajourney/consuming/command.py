@@ -20,7 +20,8 @@ from kafkajourney.group import Group
 from kafkajourney.kafka import clients
 from kafkajourney.registry.client import Registry
 from kafkajourney.settings import Settings
-from kafkajourney.watching.monitoring import Address, ConsumerMonitor, monitored_consumer, monitoring_options
+from kafkajourney.watching.monitoring import monitored_consumer, monitoring_options
+from kafkajourney.watching.monitors import Address, ConsumerMonitor
 from kafkajourney.watching.observer import Observer, Stored
 
 log = logging.getLogger("kafkajourney.consumer")

@@ -24,7 +24,8 @@ from kafkajourney.registry.client import Registry
 from kafkajourney.registry.encoder import Encoder
 from kafkajourney.settings import Settings
 from kafkajourney.state import PARTITION_LIMIT_MIB
-from kafkajourney.watching.monitoring import Address, monitored_producer, monitoring_options
+from kafkajourney.watching.monitoring import monitored_producer, monitoring_options
+from kafkajourney.watching.monitors import Address
 
 log = logging.getLogger("kafkajourney.producer")
 

@@ -15,7 +15,7 @@ from kafkajourney import events
 from kafkajourney.errors import RecordError, StopError
 from kafkajourney.kafka import clients
 from kafkajourney.kafka.errors import cause_of, is_denied
-from kafkajourney.watching.tracing import OFF, Sending, Traces
+from kafkajourney.watching.traces import OFF, Sending, Traces
 
 Delivered = Callable[[events.Event, Any], None]
 

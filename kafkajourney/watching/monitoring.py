@@ -8,25 +8,17 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from kafkajourney.events import Event
-from kafkajourney.kafka.clients import OnStatistics
 from kafkajourney.settings import Settings
 from kafkajourney.watching.loop_log import LoopLog
+from kafkajourney.watching.monitors import Address, ConsumerMonitor, ProducerMonitor
 from kafkajourney.watching.observer import Observer, together
-from kafkajourney.watching.tracing import OFF, Traces, tracing
+from kafkajourney.watching.tracing import tracing
 
 R = TypeVar("R")
-
-
-class Address(NamedTuple):
-    """Where a process serves its metrics."""
-
-    host: str
-    port: int
 
 
 def monitoring_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -51,27 +43,6 @@ def monitoring_options(command: Callable[..., R]) -> Callable[..., R]:
         help="Serve /metrics, /healthz and /readyz at this port; 0: a free one, which the log names.  [default: none]",
     )
     return port(host(with_address))
-
-
-class ConsumerMonitor(NamedTuple):
-    """What a consumer's parts have to tell, and to whom."""
-
-    observer: Observer
-    on_statistics: OnStatistics | None = None
-
-
-def _nothing(*_: object) -> None:
-    pass
-
-
-class ProducerMonitor(NamedTuple):
-    """What a producer's parts have to tell, and to whom."""
-
-    on_statistics: OnStatistics | None = None
-    listeners: tuple[Callable[[Event, Any], None], ...] = ()
-    polled: Callable[[], None] = _nothing
-    watch: Callable[[Any], None] = _nothing
-    traces: Traces = OFF
 
 
 @contextmanager

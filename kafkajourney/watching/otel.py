@@ -1,7 +1,7 @@
 """The spans of OpenTelemetry: one for each event sent, one for each transaction, linked to those of its events.
 
-The only module that imports OpenTelemetry; see ``kafkajourney.tracing``. Names and attributes are those of the semantic
-conventions for messaging; what these do not have begins with ``kafkajourney.``.
+The only module that imports OpenTelemetry; see ``kafkajourney.watching.tracing``. Names and attributes are those of the
+semantic conventions for messaging; what these do not have begins with ``kafkajourney.``.
 """
 
 import itertools
@@ -34,7 +34,7 @@ from kafkajourney.errors import TransientError, without_row
 from kafkajourney.events import Move, Record
 from kafkajourney.kafka.reading import headers_of
 from kafkajourney.watching.observer import Observer, Stored
-from kafkajourney.watching.tracing import Sending, Traces
+from kafkajourney.watching.traces import Sending, Traces
 
 EXPORTERS = {"otlp": OTLPSpanExporter, "console": ConsoleSpanExporter}
 

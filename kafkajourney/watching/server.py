@@ -23,7 +23,7 @@ from kafkajourney.registry.client import Registry
 from kafkajourney.settings import Settings
 from kafkajourney.watching.consumer_metrics import ConsumerMetrics
 from kafkajourney.watching.health import PATIENCE, ConsumerHealth, Health, Probe, ask_database, ask_registry
-from kafkajourney.watching.monitoring import Address, ConsumerMonitor, ProducerMonitor
+from kafkajourney.watching.monitors import Address, ConsumerMonitor, ProducerMonitor
 from kafkajourney.watching.observer import together
 from kafkajourney.watching.producer_metrics import ProducerMetrics
 from kafkajourney.web import WebServer

@@ -1,21 +1,18 @@
-"""Traces: whether OpenTelemetry's own variables ask for them, and what costs nothing where they do not.
+"""Whether OpenTelemetry's own variables ask for traces.
 
-``kafkajourney.otel`` makes the spans; it alone imports OpenTelemetry, which is an extra. What a trace looks like:
-docs/decisions/0010-logs-and-traces.md.
+``kafkajourney.watching.otel`` makes the spans; it alone imports OpenTelemetry, which is an extra. What a trace looks
+like: docs/decisions/0010-logs-and-traces.md.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
-from typing import Any
-
-from confluent_kafka import KafkaError
 
 from kafkajourney.background import in_thread
 from kafkajourney.command.logs import event
 from kafkajourney.errors import SettingsError
-from kafkajourney.watching.observer import Observer
+from kafkajourney.watching.traces import OFF, Traces
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -26,32 +23,6 @@ FLUSH_TIMEOUT = 5.0
 """Seconds that the last spans may take at the end of a process."""
 
 log = logging.getLogger("kafkajourney.tracing")
-
-
-class Sending:
-    """An event on its way to the broker; this one is part of no trace."""
-
-    headers: dict[str, str | bytes | None] | None = None
-    """The headers that carry the trace to the consumers."""
-
-    def done(self, error: KafkaError | None, message: Any) -> None:
-        """Tell that the broker has the event, or has it not."""
-
-
-class Traces:
-    """What is traced: nothing here."""
-
-    def sending(self, topic: str, event_id: object) -> Sending:  # noqa: ARG002 # nothing is traced
-        """Begin the trace of an event."""
-        return _UNTRACED
-
-    def observers(self, topic: str, group: str) -> Sequence[Observer]:  # noqa: ARG002
-        """Return what traces the transactions of a consumer of this group."""
-        return ()
-
-
-_UNTRACED = Sending()
-OFF = Traces()
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from kafkajourney.errors import (
 from kafkajourney.kafka import clients
 from kafkajourney.settings import DEFAULTS, Settings
 from kafkajourney.watching.health import ALIVE_FOR, ConsumerHealth, Health, Probe, ask_database
-from kafkajourney.watching.monitoring import Address, monitored_consumer, monitored_producer
+from kafkajourney.watching.monitoring import monitored_consumer, monitored_producer
+from kafkajourney.watching.monitors import Address
 from kafkajourney.watching.observer import Observer
 from kafkajourney.watching.producer_metrics import ProducerMetrics
 from kafkajourney.watching.server import application

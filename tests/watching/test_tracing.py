@@ -24,7 +24,8 @@ from kafkajourney.settings import Settings
 from kafkajourney.watching import tracing
 from kafkajourney.watching.observer import Stored
 from kafkajourney.watching.otel import MOST_LINKS, OpenTelemetry, origin_of
-from kafkajourney.watching.tracing import OFF, exporters_wanted
+from kafkajourney.watching.traces import OFF
+from kafkajourney.watching.tracing import exporters_wanted
 from tests.support.loop import Bench, Message
 from tests.support.processes import ROOT, Commands, wait_for
 
@@ -69,7 +70,8 @@ def test_what_cannot_be_had_is_refused(variables: dict[str, str], words: str) ->
 IMPORTS = """
 import sys
 import producer.__main__, consumers.journey.__main__
-from kafkajourney.watching.tracing import OFF, tracing
+from kafkajourney.watching.traces import OFF
+from kafkajourney.watching.tracing import tracing
 with tracing("kafkajourney-test", {}) as traces:
     assert traces is OFF
 print([name for name in sys.modules if name.startswith("opentelemetry")])
