@@ -17,7 +17,7 @@ from kafkajourney.consuming.batch import Place
 from kafkajourney.database.tables import dead_letters as table
 from kafkajourney.errors import BrokerAwayError, RecordError, StopError
 from kafkajourney.kafka import clients, reading
-from kafkajourney.kafka.errors import cause_of, is_denied
+from kafkajourney.kafka.errors import is_denied
 from kafkajourney.kafka.topics import dead_letter_topic
 from kafkajourney.settings import Settings
 
@@ -90,9 +90,9 @@ class DeadLetterTopic:
     def _guarded(self, call: Callable[[], R]) -> R:
         """Call the producer; after a fatal error it is of no use any more, and the next letter makes a new one."""
         try:
-            return call()
-        except (KafkaException, SystemError) as error:
-            cause = cause_of(error, clients.last_words.text)
+            return clients.called(call)
+        except KafkaException as error:
+            cause = error.args[0]
             if cause.fatal():
                 self._producer = None
             raise self._sorted(cause) from error

@@ -21,9 +21,11 @@ from confluent_kafka.admin import AdminClient
 
 from kafkajourney.command.logs import Seldom
 from kafkajourney.errors import SettingsError
+from kafkajourney.kafka.errors import cause_of
 from kafkajourney.settings import TOML_FILE, Settings
 
 C = TypeVar("C")
+R = TypeVar("R")
 
 
 DEAD_LETTER_BYTES = 2 * 1024 * 1024
@@ -163,6 +165,14 @@ def asker(settings: Settings) -> AdminClient:
     properties = properties_of(settings, (*CONSUMER_ONLY, *PRODUCER_ONLY), often)
     silent = {name: value for name, value in properties.items() if name not in ("logger", "error_cb")}
     return _made(AdminClient, silent | {"log_level": 0})
+
+
+def called(call: Callable[[], R]) -> R:
+    """Return what a producer's call returns; raise KafkaException with the cause, also where the client hides it."""
+    try:
+        return call()
+    except (KafkaException, SystemError) as error:
+        raise KafkaException(cause_of(error, last_words.text)) from error
 
 
 def _made(client: Callable[[dict[str, Any]], C], properties: dict[str, Any]) -> C:

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from kafkajourney import events
 from kafkajourney.errors import RecordError, StopError
 from kafkajourney.kafka import clients
-from kafkajourney.kafka.errors import cause_of, is_denied
+from kafkajourney.kafka.errors import is_denied
 from kafkajourney.watching.traces import OFF, Sending, Traces
 
 Delivered = Callable[[events.Event, Any], None]
@@ -127,9 +127,9 @@ class Publisher:
     def _guarded(self, call: Callable[[], object]) -> None:
         """Call the producer; raise StopError where it has failed for good."""
         try:
-            call()
-        except (KafkaException, SystemError) as error:
-            cause = cause_of(error, clients.last_words.text)
+            clients.called(call)
+        except KafkaException as error:
+            cause = error.args[0]
             advice = f"Allow the user to write to {self._topic}" if is_denied(cause) else "Correct the [kafka] settings"
             raise StopError(
                 f"The producer cannot go on: {cause.str()}. Up to {self.delivered} events were delivered to "

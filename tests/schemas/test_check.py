@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.support.schema_files import (
     V3,
     V4,
     VIDEO,
+    Json,
     copy_schemas,
     copy_to_version_4,
     edit,
@@ -31,6 +33,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_merged_is_well(folder: Path) -> None:
+    assert lines(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ({"name": "ns", "type": "string", "default": "", "meta": {"namespace": "x"}}, "a"),
+        (
+            {"name": "labels", "type": {"type": "map", "values": "string"}, "default": {"namespace": "web"}},
+            {"name": "x", "type": "y"},
+        ),
+    ],
+    ids=["a property of its own", "a default with a key of Avro's"],
+)
+def test_a_version_with_words_of_avro_in_other_places_is_well(folder: Path, field: Json, value: Any) -> None:
+    evolve(field | {"doc": "Made elsewhere."}, **{field["name"]: value})
     assert lines(folder) == []
 
 
