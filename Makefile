@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test nightly coverage unit stack chaos bench lint format constraints clean
+.PHONY: help setup demo test nightly mutants coverage unit stack chaos bench lint format constraints clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,6 +32,11 @@ test: setup ## run all tests; what is long by nature in its short form (WORKERS=
 
 nightly: setup ## run all tests in their full form: every mutation, 100,000 fuzzed records
 	KAFKAJOURNEY_TEST_FULL=1 $(BIN)/python -m pytest
+
+mutants: setup ## break the loop and the store in 1,900 ways, list what no unit test notices (15 minutes)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
 
 coverage: setup ## measure the branches that the tests without a stack cover
 	$(BIN)/python -m pytest -m 'not stack and not slow' -n 2 --cov --cov-report=term:skip-covered -q
@@ -66,4 +71,4 @@ constraints: ## write constraints.txt anew with the newest allowed versions
 	@touch $(VENV)/.ready
 
 clean: ## remove the virtual environment and what runs left behind
-	rm -rf $(VENV) .kafkajourney .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) mutants .kafkajourney .pytest_cache .mypy_cache .ruff_cache .hypothesis

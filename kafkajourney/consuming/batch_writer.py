@@ -54,6 +54,7 @@ class BatchWriter:
 
         Raises TransientError where nothing was committed, StopError where a batch is refused for no record of it.
         """
+        were_counted = False
         while batch := self._still_ours(batch):
             moves, began = self._moves(batch), self._clock()
             self._observer.committing(batch.records, moves)
@@ -61,13 +62,16 @@ class BatchWriter:
                 self._patiently(partial(self._store.commit, batch.records, moves))
             except RefusedError as refusal:
                 batch = self._without_refused(batch, moves, refusal)
+                were_counted = True  # one by one, in their order
             except FencedError as fence:
                 if fence.partition not in batch.ends:
                     raise
                 batch = batch.without(fence.partition, fence)
             else:
                 seconds = self._clock() - began
-                self._committed(batch, moves)
+                if not were_counted and any(record.row is not None for record in batch.records):
+                    self._letters.earn("write")
+                self._committed(moves)
                 return Written(batch, moves, seconds)
         return Written(batch, {}, 0.0)
 
@@ -96,9 +100,7 @@ class BatchWriter:
         self._letters.confirm()
         return batch.with_refused(refused)
 
-    def _committed(self, batch: Batch, moves: Mapping[int, Move]) -> None:
-        if any(record.row is not None for record in batch.records):
-            self._letters.earn("write")
+    def _committed(self, moves: Mapping[int, Move]) -> None:
         self._letters.commit()
         if recovered := self._positions.advance(moves, self._clock()):
             self._observer.recovered(recovered)

@@ -20,6 +20,13 @@ def test_an_assigned_partition_is_due_at_once_and_goes_on_nowhere() -> None:
     assert made.offset(0) is None
 
 
+def test_a_partition_of_somebody_else_goes_on_nowhere_and_fails_not() -> None:
+    made = positions(0)
+    assert made.offset(7) is None
+    assert 0.25 <= made.fail([7], now=0.0) <= 0.5
+    assert made.due(now=0.0) == {0}
+
+
 def test_a_settled_partition_goes_on_and_is_not_due() -> None:
     made = positions(0, 1)
     made.settle(0, 7)

@@ -1,11 +1,11 @@
 """What is asked of the broker while the loop goes on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from threading import Event
 
 import pytest
 
-from kafkajourney.consuming.settling import EACH_AFTER, BesideTheLoop, Told
+from kafkajourney.consuming.settling import EACH_AFTER, BesideTheLoop, Told, where_to_go_on
 from kafkajourney.errors import BrokerAwayError
 from kafkajourney.kafka.reading import Bounds
 from tests.support.loop import Bench, Message
@@ -68,6 +68,19 @@ def test_partitions_that_are_answered_late_are_asked_for_one_by_one() -> None:
     broker.answer(1)
     assert told(beside) == {1: WELL}
     assert sorted(broker.asked, key=sorted) == [{0}, {0, 1}, {1}]
+
+
+def test_the_database_is_asked_only_for_what_the_broker_has() -> None:
+    asked: list[Mapping[int, int]] = []
+
+    def begin(starts: Mapping[int, int]) -> Mapping[int, int]:
+        asked.append(starts)
+        return dict.fromkeys(starts, 7)
+
+    away = BrokerAwayError("t [1] has no leader")
+    assert where_to_go_on("t", {1: away}, begin) == {1: away}
+    assert where_to_go_on("t", {0: Bounds(7, 9), 1: away}, begin) == {0: 7, 1: away}
+    assert asked == [{0: 7}]
 
 
 def test_nothing_is_waited_for_where_nothing_is_asked() -> None:

@@ -82,6 +82,19 @@ def test_the_partitions_of_a_broker_that_is_frozen_are_told_until_it_answers(
     assert over == "going on after 4.0 s"
 
 
+@pytest.mark.parametrize("nothing", [{}, {"brokers": {}, "topics": {}}, {"topics": {"t": {}}}])
+def test_statistics_with_nothing_in_them_tell_nothing(bench: Bench, nothing: dict[str, Any]) -> None:
+    bench.silence.take(nothing)
+    bench.now += 2 * SILENT
+    bench.silence.look(bench.going)
+    assert bench.told.said[1:] == []
+
+
+def test_a_leader_that_is_not_known_by_address_is_told_by_its_number(bench: Bench) -> None:
+    bench.leaders[1] = 0
+    assert bench.pass_time(SILENT)[-1] == {1: "broker 0 does not answer; see whether it is up"}
+
+
 def test_a_partition_without_a_leader_is_told(bench: Bench) -> None:
     bench.leaders[1] = -1
     said = bench.pass_time(SILENT + 2 * EVERY)

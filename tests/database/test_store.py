@@ -309,8 +309,14 @@ def test_a_long_reason_is_cut_as_sql_server_counts(bench: Bench) -> None:
     store = bench.store()
     store.begin({0: 0})
     store.commit([aside(0, "🧀" * 1024)], {0: Move(0, 1)})
-    ((_, reason),) = bench.noted()
-    assert len(reason.encode("utf-16-le")) // 2 <= REASON_LENGTH
+    assert bench.noted() == [(0, "🧀" * (REASON_LENGTH // 2))]
+
+
+def test_a_reason_is_kept_without_what_a_column_refuses_and_is_never_cut_within_a_character(bench: Bench) -> None:
+    store = bench.store()
+    store.begin({0: 0})
+    store.commit([aside(0, "a\0b \ud800"), aside(1, "x" + "🧀" * 1024)], {0: Move(0, 2)})
+    assert bench.noted() == [(0, "a\\0b ?"), (1, "x" + "🧀" * (REASON_LENGTH // 2 - 1))]
 
 
 def test_a_record_is_set_aside_again_after_the_progress_was_set_back(bench: Bench) -> None:

@@ -58,6 +58,10 @@ class FakeConsumer:
         self.log = log
         self.pass_time = pass_time
         self.polls = 0
+        self.asked: list[tuple[int, float]] = []
+        """How many messages were asked for, and for how long."""
+        self.calls: list[tuple[str, list[int]]] = []
+        """What was assigned and taken, and how."""
         self.stuck: set[int] = set()
         """Partitions that cannot be sought: they have to be assigned anew."""
         self.anew: list[tuple[int, int]] = []
@@ -69,10 +73,12 @@ class FakeConsumer:
         self.during_consume: Any = None
 
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
-        self.on_assign, self.on_revoke = on_assign, on_revoke
+        assert topics == [TOPIC]
+        self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
 
     def consume(self, number: int, timeout: float) -> list[Message]:
         self.polls += 1
+        self.asked.append((number, timeout))
         batch = self.batches.pop(0) if self.batches else []
         if number < len(batch):
             self.batches.insert(0, batch[number:])
@@ -91,14 +97,21 @@ class FakeConsumer:
         self.stored |= {place.partition: place.offset for place in offsets}
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        self.anew += [(p.partition, p.offset) for p in partitions if p.offset >= 0]
+        self._assign("incremental_assign", partitions)
 
-    def incremental_unassign(self, _partitions: list[TopicPartition]) -> None: ...
+    def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
+        self.calls.append(("incremental_unassign", [p.partition for p in partitions]))
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        self.incremental_assign(partitions)
+        self._assign("assign", partitions)
 
-    def unassign(self) -> None: ...
+    def unassign(self) -> None:
+        self.calls.append(("unassign", []))
+
+    def _assign(self, name: str, partitions: list[TopicPartition]) -> None:
+        self.calls.append((name, [p.partition for p in partitions]))
+        self.anew += [(p.partition, p.offset) for p in partitions if p.offset >= 0]
+        self.paused -= {p.partition for p in partitions}
 
     def pause(self, partitions: list[TopicPartition]) -> None:
         self.paused |= {p.partition for p in partitions}
@@ -122,6 +135,7 @@ class FakeStore:
         self.log = log
         self.next_offsets: dict[int, int] = {}
         self.values: list[bytes] = []
+        self.records: list[Record] = []
         self.failures: list[KafkaJourneyError] = []
         self.refused_values: set[bytes] = set()
         self.finds_refused = True
@@ -151,10 +165,12 @@ class FakeStore:
         if self.refused_values & set(values):
             raise RefusedError("too long")
         self.log.append("commit")
+        self.records += records
         self.values += values
         self.next_offsets |= {partition: move.next_offset for partition, move in moves.items()}
 
     def refused(self, records: Sequence[Record], moves: Mapping[int, Move]) -> list[tuple[Record, RefusedError]]:
+        assert {partition: move.expected for partition, move in moves.items()}.items() <= self.next_offsets.items()
         found = [r for r in records if self.finds_refused and r.message.value() in self.refused_values]
         return [(record, RefusedError("too long")) for record in found]
 
@@ -211,6 +227,7 @@ class Bench:
             self.stop,
             clock=lambda: self.now,
         )
+        self.loop._assignment.subscribe()
         self.at_once = self.loop._bounds.answers
         self.loop._bounds.answers = lambda _seconds: self.at_once(5.0)  # type: ignore[assignment,method-assign] # no race
         self.idle = Idle(
@@ -247,10 +264,13 @@ class Bench:
             raise StopError("gone")
 
     def assign(self, *partitions: int) -> None:
-        self.loop._assignment.on_assign(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
+        self.consumer.on_assign(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
 
     def revoke(self, *partitions: int) -> None:
-        self.loop._assignment.on_revoke(self.consumer, [TopicPartition(TOPIC, p) for p in partitions], lost=False)
+        self.consumer.on_revoke(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
+
+    def lose(self, *partitions: int) -> None:
+        self.consumer.on_lost(self.consumer, [TopicPartition(TOPIC, p) for p in partitions])
 
     def answer_at_the_next_poll(self) -> None:
         """Be late, as long as the loop does not poll."""
