@@ -125,7 +125,7 @@ class ConsumeLoop:
     def _settle(self) -> None:
         """Let the partitions go on that are due, each where the database says."""
         due = self.positions.due(self._clock())
-        self._bounds.ask(due)
+        self._bounds.ask(due, self.positions.assignment)
         told = self._bounds.answers(0.0 if self.positions.going else self._options.batch_wait)
         if not (told := {p: answer for p, answer in told.items() if p in due}):
             return

@@ -39,6 +39,8 @@ class Positions:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._partitions: dict[int, Partition] = {}
+        self.assignment = 0
+        """The number of the present assignment."""
 
     # --- what there is ---
 
@@ -75,10 +77,12 @@ class Positions:
 
     def assign(self, partitions: Iterable[int]) -> None:
         """Add partitions: they are to be settled at once, whatever was known of them before."""
+        self.assignment += 1
         self._partitions |= {partition: Partition() for partition in partitions}
 
     def revoke(self, partitions: Iterable[int]) -> None:
         """Forget partitions."""
+        self.assignment += 1
         for partition in partitions:
             self._partitions.pop(partition, None)
 

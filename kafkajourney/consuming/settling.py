@@ -40,9 +40,16 @@ class BesideTheLoop:
         self._ask_bounds = ask_bounds
         self._clock = clock
         self._open: dict[futures.Future[Told], _Question] = {}
+        self._assignment = 0
 
-    def ask(self, partitions: Collection[int]) -> None:
-        """Ask for the bounds of these partitions; of those about which a question is open, not again."""
+    def ask(self, partitions: Collection[int], assignment: int) -> None:
+        """Ask for the bounds of these partitions; of those about which a question is open, not again.
+
+        ``assignment`` is the number of the present one. What was asked under another is forgotten: a partition that
+        came back may be further by now than the topic's end was then.
+        """
+        if assignment != self._assignment:
+            self._assignment, self._open = assignment, {}
         new = frozenset(partitions).difference(*(question.partitions for question in self._open.values()))
         if new:
             self._ask(new)

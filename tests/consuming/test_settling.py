@@ -41,15 +41,15 @@ def told(beside: BesideTheLoop) -> Told:
 def test_a_question_is_asked_once_while_it_is_open_and_each_is_answered_by_itself() -> None:
     broker = Broker()
     beside = BesideTheLoop(broker.ask)
-    beside.ask({0, 1})
-    beside.ask({0, 1})
-    beside.ask({1, 2})
+    beside.ask({0, 1}, 1)
+    beside.ask({0, 1}, 1)
+    beside.ask({1, 2}, 1)
     assert beside.answers(0.0) == {}
     broker.answer(2)
     assert [type(answer) for answer in told(beside).values()] == [BrokerAwayError]
     broker.answer(0, 1)
     assert told(beside) == {0: WELL, 1: WELL}
-    beside.ask({0})
+    beside.ask({0}, 1)
     assert told(beside) == {0: WELL}
     assert broker.asked == [{0, 1}, {2}, {0}]
 
@@ -57,17 +57,38 @@ def test_a_question_is_asked_once_while_it_is_open_and_each_is_answered_by_itsel
 def test_partitions_that_are_answered_late_are_asked_for_one_by_one() -> None:
     broker, now = Broker(), 0.0
     beside = BesideTheLoop(broker.ask, clock=lambda: now)
-    beside.ask({0, 1})
+    beside.ask({0, 1}, 1)
     now = EACH_AFTER
     assert beside.answers(0.0) == {}
     broker.answer(0)
     assert told(beside) == {0: WELL}
-    beside.ask({1})
+    beside.ask({1}, 1)
     now += EACH_AFTER
     assert beside.answers(0.0) == {}
     broker.answer(1)
     assert told(beside) == {1: WELL}
     assert sorted(broker.asked, key=sorted) == [{0}, {0, 1}, {1}]
+
+
+def test_what_was_asked_before_a_partition_went_and_came_back_is_forgotten(bench: Bench) -> None:
+    may_answer, ended = late(bench.loop._bounds), bench.bounds[0]
+    bench.loop._bounds.answers = bench.at_once  # type: ignore[method-assign]
+    bench.bounds[0] = (0, 0)
+    bench.loop._fail([0], BrokerAwayError("away"))
+    bench.now = bench.retry_at()
+    bench.turn()
+    bench.revoke(0)  # another consumer stores ten events of it, and it comes back
+    bench.store.next_offsets[0] = 10
+    bench.assign(0)
+    may_answer.set()
+    bench.bounds[0] = ended
+
+    def goes_on() -> bool:
+        bench.turn()
+        return bench.loop.positions.offset(0) == 10
+
+    wait_for(goes_on)
+    assert bench.loop.positions.stopped == {}
 
 
 def test_the_database_is_asked_only_for_what_the_broker_has() -> None:
@@ -85,7 +106,7 @@ def test_the_database_is_asked_only_for_what_the_broker_has() -> None:
 
 def test_nothing_is_waited_for_where_nothing_is_asked() -> None:
     beside = BesideTheLoop(Broker().ask)
-    beside.ask(())
+    beside.ask((), 1)
     assert beside.answers(1e9) == {}
 
 
@@ -99,12 +120,13 @@ def bench() -> Bench:
 
 
 def late(bounds: BesideTheLoop) -> Event:
-    """Let the broker answer only when the event is set."""
+    """Let the broker answer only when the event is set, with what it had as it was asked."""
     may_answer, ask = Event(), bounds._ask_bounds
 
     def ask_late(partitions: Collection[int]) -> Told:
+        told = ask(partitions)
         may_answer.wait()
-        return ask(partitions)
+        return told
 
     bounds._ask_bounds = ask_late
     return may_answer
