@@ -1,7 +1,6 @@
-"""When to try again after a failure: exponential back-off with jitter, as pure data. Time is an argument."""
+"""When to try again after a failure: exponential back-off with jitter. Pure."""
 
 import random
-from dataclasses import dataclass
 
 FIRST = 0.5
 LONGEST = 30.0
@@ -15,27 +14,3 @@ def delay(attempt: int, rng: random.Random) -> float:
     """
     longest = min(LONGEST, FIRST * 2.0 ** min(attempt - 1, 10))
     return longest * (1 + rng.random()) / 2
-
-
-@dataclass
-class Backoff:
-    """An outage as one consumer sees it."""
-
-    rng: random.Random
-    failures: int = 0
-    since: float = 0.0
-    """When the first failure was, on the clock of the caller (seconds)."""
-    retry_at: float = 0.0
-
-    def fail(self, now: float) -> float:
-        """Count a failure; return the seconds until the next try."""
-        if not self.failures:
-            self.since = now
-        self.failures += 1
-        wait = delay(self.failures, self.rng)
-        self.retry_at = now + wait
-        return wait
-
-    def over(self) -> None:
-        """Begin anew: what failed has succeeded."""
-        self.failures = 0

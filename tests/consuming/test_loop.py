@@ -551,7 +551,7 @@ def test_an_outage_of_the_whole_client_unsettles_nothing(bench: Bench, caplog: p
     bench.turn(Message(-1, 0, None, error=KafkaError._ALL_BROKERS_DOWN), Message(0, 0, b"a"))
     assert bench.store.values == [b"a"]
     assert bench.consumer.paused == set()
-    assert "All broker connections are down" in caplog.text
+    assert "next try in 0.0 s: the broker reports: Local: All broker connections are down" in caplog.text
 
 
 def test_a_fatal_error_stops_the_loop_with_its_cause(bench: Bench) -> None:

@@ -56,6 +56,9 @@ def test_a_progress_beyond_the_end_of_the_topic_is_not_caught_up(bench: Bench) -
     bench.store.next_offsets = {0: 101}
     with pytest.raises(StopError, match=r"goes on at offset 101 of t \[0\], but the topic ends at 100"):
         bench.caught_up({0: 7})()
+    bench.store.next_offsets = {0: 7, 1: 101}
+    with pytest.raises(StopError, match=r"goes on at offset 101 of t \[1\], but the topic ends at 100"):
+        bench.caught_up({0: 7, 1: 7})()
     bench.store.next_offsets = {0: 100}  # produced and stored since the ends were asked for
     assert bench.caught_up({0: 7})()
 

@@ -2,6 +2,7 @@
 
 import random
 
+from kafkajourney.consuming.backoff import LONGEST, delay
 from kafkajourney.consuming.budget import Budget
 from kafkajourney.consuming.positions import LOOK_AGAIN, Positions
 from kafkajourney.events import Move
@@ -25,6 +26,13 @@ def test_a_partition_of_somebody_else_goes_on_nowhere_and_fails_not() -> None:
     assert made.offset(7) is None
     assert 0.25 <= made.fail([7], now=0.0) <= 0.5
     assert made.due(now=0.0) == {0}
+
+
+def test_waits_are_doubled_up_to_the_longest_and_the_half_of_each_is_chance() -> None:
+    least, most = random.Random(), random.Random()
+    least.random, most.random = (lambda: 0.0), (lambda: 1.0)  # type: ignore[method-assign]
+    assert [delay(n, most) for n in (1, 2, 3, 4, 6, 7, 8, 5000)] == [0.5, 1, 2, 4, 16, LONGEST, LONGEST, LONGEST]
+    assert [delay(n, least) for n in (1, 2, 5000)] == [0.25, 0.5, LONGEST / 2]
 
 
 def test_a_settled_partition_goes_on_and_is_not_due() -> None:

@@ -158,8 +158,10 @@ def test_a_letter_that_the_broker_has_is_not_sent_again_and_others_are(bench: Be
     assert [offset for offset, _ in bench.dead_letters.sent] == [0, 1]
 
 
-def test_a_partition_that_is_taken_while_the_batch_is_written_is_left_out_and_no_other() -> None:
+@pytest.mark.parametrize("error", [FencedError("moved", 0), RefusedError("too long")], ids=["fenced", "refused"])
+def test_a_partition_that_is_taken_while_the_batch_is_written_is_left_out_and_no_other(error: Exception) -> None:
     bench = Bench(patience=0.01)
+    bench.store.refused_values = {b"refused"}
     bench.assign(0, 1)
     bench.turn()
 
@@ -168,12 +170,13 @@ def test_a_partition_that_is_taken_while_the_batch_is_written_is_left_out_and_no
         bench.consumer.during_consume = lambda: bench.revoke(0)
         while bench.loop.positions.offset(0) is not None:
             bench.answer.wait(0.01)
-        raise FencedError("moved", 0)
+        raise error
 
     bench.store.before_commit = be_taken
-    bench.turn(Message(0, 0, b"a"), Message(1, 0, b"b"))
+    bench.turn(Message(0, 0, b"a"), Message(1, 0, b"b"), Message(1, 1, b"refused"))
     assert bench.store.values == [b"b"]
-    assert bench.store.next_offsets == {0: 0, 1: 1}
+    assert bench.store.next_offsets == {0: 0, 1: 2}
+    assert bench.loop.positions.going == {1: 2}
 
 
 # --- the observers ---------------------------------------------------------------------------------------------------
@@ -223,6 +226,15 @@ def test_an_outage_is_told_with_its_length(bench: Bench, heard: Heard) -> None:
     bench.turn(Message(0, 0, b"a"))
     [(recovered,)] = heard.of("recovered")
     assert recovered == {0: pytest.approx(bench.now - began)}
+
+
+def test_the_client_is_waited_for_as_it_leaves(heard: Heard) -> None:
+    bench = Bench(heard)
+    closed = threading.Event()
+    bench.consumer.close = lambda: closed.wait(0.3)  # type: ignore[assignment]
+    bench.stop.set()
+    bench.loop.run()
+    assert heard.of("abandoned") == []
 
 
 def test_nobody_is_waited_for_who_has_given_up(heard: Heard) -> None:

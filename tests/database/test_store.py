@@ -111,6 +111,15 @@ def test_rows_and_progress_have_the_time_of_the_commit_in_milliseconds(bench: Be
         assert connection.scalar(select(consumer_progress.c.updated_at)) == naive(NOW.replace(microsecond=123000))
 
 
+def test_the_progress_has_the_time_of_its_last_commit(bench: Bench) -> None:
+    bench.store().begin({0: 0})
+    later = NOW + timedelta(minutes=1)
+    Store(bench.engine, bench.settings, "journey", lambda *_: None, now=lambda: later).commit([], {0: Move(0, 1)})
+    with bench.engine.connect() as connection:
+        at = connection.scalar(select(consumer_progress.c.updated_at))
+    assert at == naive(later.replace(microsecond=123000))
+
+
 def test_records_passed_over_advance_the_progress_and_write_nothing(bench: Bench) -> None:
     store = bench.store(write=lambda *_: pytest.fail("there is nothing to write"))
     store.begin({0: 0})
