@@ -205,6 +205,24 @@ def test_what_is_stored_is_told_with_its_times(bench: Bench, heard: Heard) -> No
     assert heard.of("decoded") == [(3, 0.0)]
 
 
+def test_an_answer_that_is_waited_for_is_told_before_and_after(heard: Heard) -> None:
+    bench = Bench(heard, patience=0.01)
+    bench.assign(0, 1)
+    bench.turn()
+    bench.turn_late(Message(0, 0, b"a"))
+    assert (heard.of("waiting"), heard.of("answered")) == ([(0.01,)], [({0: 0, 1: 0},)])
+
+    def end() -> None:
+        bench.consumer.during_consume = bench.stop.set
+        bench.answer.wait()
+
+    bench.answer.clear()
+    bench.store.before_commit = end
+    bench.turn(Message(0, 1, b"b"))
+    assert str(heard.of("failed")[0][0]) == "there was no answer yet when the end was asked for"
+    bench.answer.set()
+
+
 def test_a_partition_that_stops_is_told_with_its_number(bench: Bench, heard: Heard) -> None:
     bench.bounds[1] = (5, 9)
     bench.assign(1)
