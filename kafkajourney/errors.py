@@ -34,6 +34,10 @@ class StopError(KafkaJourneyError):
     """Something that retrying does not mend: a missing topic, an old database, a gap in the topic."""
 
 
+class ClientLostError(StopError):
+    """A Kafka client never works again, through no fault of the deployment: another one may."""
+
+
 class PartitionError(KafkaJourneyError):
     """One partition cannot be read on until somebody mends it: what it holds is corrupt, or no longer there."""
 

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from kafkajourney.consuming.assembly import Assembly
 from kafkajourney.consuming.loop import Options
 from kafkajourney.consuming.start import awaited
 from kafkajourney.database import engines, revisions
+from kafkajourney.errors import BrokerAwayError, ClientLostError
 from kafkajourney.group import Group
 from kafkajourney.kafka import clients
 from kafkajourney.registry.client import Registry
@@ -95,18 +97,26 @@ def _run(
     gc.freeze()
     gc.set_threshold(50_000)
     with stop_on_signal() as stop:
-        made = Assembly(settings, group, options, monitor, engine, registry, stop)
 
-        def look_around() -> tuple[int, Callable[[], bool]]:
+        def look_around(made: Assembly) -> tuple[int, Callable[[], bool]]:
             revisions.require_newest_revision(engine, settings)
             registry.subjects()
             partitions = made.partitions()
             return len(partitions), made.watch(made.ends(partitions) if until_caught_up else None)
 
-        if (found := awaited(look_around, stop, monitor.observer)) is not None:
+        def consume() -> None:
+            made = Assembly(settings, group, options, monitor, engine, registry, stop)
+            if (found := awaited(partial(look_around, made), stop, monitor.observer)) is None:
+                return
             number, is_done = found
             _tell_started(settings, group, number)
-            made.loop.run(is_done, stop.give_up)
+            try:
+                made.loop.run(is_done, stop.give_up)
+            except ClientLostError as lost:
+                monitor.observer.revoked(list(made.loop.positions.assigned), lost=True)
+                raise BrokerAwayError(f"{lost} Another client is made.") from lost
+
+        awaited(consume, stop, monitor.observer)
         interrupted = stop.is_set()
     engine.dispose()
     name, words = ("stopped", "stopped, nothing is left half done") if interrupted else ("caught_up", "caught up")

@@ -9,7 +9,7 @@ from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
 
-from kafkajourney.errors import BrokerAwayError, PartitionError, StopError, TransientError
+from kafkajourney.errors import BrokerAwayError, ClientLostError, PartitionError, StopError, TransientError
 
 
 class Kind(Enum):
@@ -133,6 +133,7 @@ _DENIED = {
 }
 _TOO_OLD = {KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE}
 _SAME_INSTANCE = {KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID}
+_BROKERS_FAULT = {KafkaError.UNKNOWN}
 _GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
 
 
@@ -142,6 +143,8 @@ def sorted_error(
     """Return what an error means to a consumer that reads this topic, there where it came up."""
     reason = error.str()
     match kind_of(error):
+        case Kind.STOP if _is_one_of(error, _BROKERS_FAULT):
+            return ClientLostError(f"The broker has failed on this consumer's membership ({reason}); its log says why.")
         case Kind.STOP:
             return StopError(_why_stopped(error, topic, reason))
         case Kind.PARTITION | Kind.RECORD:

@@ -50,8 +50,11 @@ def test_a_question_is_asked_once_while_it_is_open_and_each_is_answered_by_itsel
     broker.answer(0, 1)
     assert told(beside) == {0: WELL, 1: WELL}
     beside.ask({0}, 1)
-    assert told(beside) == {0: WELL}
-    assert broker.asked == [{0, 1}, {2}, {0}]
+    beside.ask({1}, 1)
+    beside.ask({2}, 1)
+    wait_for(lambda: all(question.done() for question in beside._open))
+    assert {p: type(answer) for p, answer in beside.answers(0.0).items()} == {0: Bounds, 1: Bounds, 2: BrokerAwayError}
+    assert broker.asked[:2] == [{0, 1}, {2}]
 
 
 def test_partitions_that_are_answered_late_are_asked_for_one_by_one() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafkajourney.errors import BrokerAwayError, PartitionError, StopError
+from kafkajourney.errors import BrokerAwayError, ClientLostError, PartitionError, StopError
 from kafkajourney.kafka.errors import KINDS, NAMES, SORTED, Kind, cause_of, kind_of, sorted_error
 
 CODES = {name for name in dir(KafkaError) if isinstance(getattr(KafkaError, name), int)}
@@ -57,6 +57,14 @@ def test_an_error_that_calls_itself_fatal_stops_and_an_unknown_one_is_tried_agai
 def test_what_a_consumer_makes_of_an_error(code: int, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         raise sorted_error(KafkaError(code), "t", 3, 7)
+
+
+def test_a_fatal_error_that_is_the_brokers_own_fault_asks_for_another_client() -> None:
+    text = "Fatal error: Unknown broker error: ConsumerGroupHeartbeat fatal error: Unknown broker error"
+    lost = sorted_error(KafkaError(KafkaError._FATAL, text, fatal=True), "t")
+    assert type(lost) is ClientLostError
+    assert str(lost) == f"The broker has failed on this consumer's membership ({text}); its log says why."
+    assert type(sorted_error(KafkaError(KafkaError.UNKNOWN), "t")) is BrokerAwayError
 
 
 @pytest.mark.parametrize(
