@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kafkajourney.consuming.assignment import SLICE, SLICE_SECONDS
+from kafkajourney.consuming.settling import Told
 from kafkajourney.errors import BrokerAwayError, DecodeError, FencedError, RefusedError, StopError, TransientError
 from kafkajourney.events import Move
 from kafkajourney.watching.observer import Observer, Stored
@@ -75,6 +76,26 @@ def test_where_one_is_assigned_anew_eagerly_those_that_stand_stay_paused() -> No
     incremental.consumer.stuck = {0}
     incremental.turn()
     assert incremental.consumer.calls[1:] == [("incremental_unassign", [0]), ("incremental_assign", [0])]
+
+
+def test_the_broker_is_waited_for_where_nothing_goes_on_and_else_not(heard: Heard) -> None:
+    bench = Bench(heard, batch_wait=0.07)
+    waited: list[float] = []
+
+    def answers(seconds: float) -> Told:
+        waited.append(seconds)
+        return bench.at_once(5.0)
+
+    bench.loop._bounds.answers = answers  # type: ignore[method-assign]
+    bench.bounds[1] = BrokerAwayError("no leader")
+    bench.assign(0, 1)
+    bench.turn()
+    assert heard.of("settled") == [({0: 0},)]
+    bench.bounds[1] = (0, 100)
+    bench.now = bench.retry_at(1)
+    bench.turn()
+    assert heard.of("settled") == [({0: 0},), ({1: 0},)]
+    assert waited == [0.07, 0.0]
 
 
 def test_a_client_that_cannot_go_on_yet_is_told_with_its_place(
