@@ -33,7 +33,7 @@ test: setup ## run all tests; what is long by nature in its short form (WORKERS=
 nightly: setup ## run all tests in their full form: every mutation, 100,000 fuzzed records
 	KAFKAJOURNEY_TEST_FULL=1 $(BIN)/python -m pytest
 
-mutants: setup ## break the loop and the store in 1,900 ways, list what no unit test notices (15 minutes)
+mutants: setup ## break the loop and the store in 1,600 ways, list what no unit test notices (15 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
 	$(BIN)/mutmut run --max-children 2
 	$(BIN)/mutmut results
