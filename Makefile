@@ -28,7 +28,7 @@ endif
 WORKERS ?= 3
 
 test: setup ## run all tests; what is long by nature in its short form (WORKERS=N at once)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 nightly: setup ## run all tests in their full form: every mutation, 100,000 fuzzed records
 	KAFKAJOURNEY_TEST_FULL=1 $(BIN)/python -m pytest

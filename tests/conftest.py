@@ -4,9 +4,11 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 from kafkajourney.embedded.stack import embedded_stack, environment
 from kafkajourney.settings import ENVIRONMENT, Settings
@@ -24,11 +26,20 @@ SPREAD = {"test_logs", "test_metrics", "test_pipeline", "test_status"}
 """Files whose tests may run on different workers at once: long ones, whose fixtures are each test's own."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one file on one worker (--dist loadgroup): they share what the file has started."""
-    for item in items:
-        if item.path.stem not in SPREAD:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Keeps the tests of one file on one worker: they share what the file has started.
+
+    Not xdist's own ``loadfile``, for ``SPREAD``; nor its ``loadgroup``, which pytest 9.2 leaves without groups.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", maxsplit=1)[0]
+        return nodeid if Path(file).stem in SPREAD else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Return what gives the tests to the workers (`-n`)."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

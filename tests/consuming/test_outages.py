@@ -6,7 +6,7 @@ The database is PostgreSQL's; or that of the server in KAFKAJOURNEY_TEST_DATABAS
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,9 @@ from sqlalchemy import Connection, text
 
 from kafkajourney.background import in_thread
 from kafkajourney.database import engines
+from kafkajourney.database.dialect import dialect_of
 from kafkajourney.database.store import Store
+from kafkajourney.database.views import READ_ONLY
 from kafkajourney.errors import DatabaseAwayError
 from kafkajourney.events import Move, Record
 from kafkajourney.settings import Settings
@@ -123,6 +125,29 @@ def test_an_owner_that_hangs_within_its_transaction_does_not_hold_its_heir_up_fo
         woken.set()
         assert isinstance(frozen.exception(30), DatabaseAwayError)  # nothing of it was written
         assert heir.progress() == {0: 2}
+
+
+def test_who_only_reads_may_rest_within_its_transaction(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``verify`` does, for as long as it reads the topic; who writes is ended meanwhile by the server."""
+    if not settings.database_url.startswith("postgresql"):
+        pytest.skip("only PostgreSQL ends a session that is idle within a transaction")
+    monkeypatch.setattr("kafkajourney.database.dialects.postgresql.IDLE_SECONDS", 1)
+    me = text("SELECT pg_backend_pid()")
+
+    with engines.disposed(engines.engine(settings)) as engine, contextlib.ExitStack() as resting:
+
+        def begun(options: Mapping[str, Any]) -> Connection:
+            return resting.enter_context(engine.connect().execution_options(**options))
+
+        readers = [begun(READ_ONLY), begun(dialect_of(engine).one_view(engine))]
+        pids = [reader.scalar(me) for reader in readers]
+        writer = begun({})  # begins last: when it has been ended, the readers have rested for longer
+        ended = text("SELECT COUNT(*) = 0 FROM pg_stat_activity WHERE pid = :pid").bindparams(pid=writer.scalar(me))
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:
+            wait_for(lambda: bool(watcher.scalar(ended)))
+        assert [reader.scalar(me) for reader in readers] == pids
+        with pytest.raises(DatabaseAwayError, match="idle-in-transaction"), engines.sorted_errors(settings):
+            writer.scalar(me)
 
 
 def is_locked(settings: Settings) -> bool:

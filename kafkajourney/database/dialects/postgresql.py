@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 
 from kafkajourney.database.dialects.rows import encode, json_arrays, text_check
 from kafkajourney.database.dialects.upsert import names_of, upsert
-from kafkajourney.database.views import READ_ONLY
+from kafkajourney.database.views import READ_ONLY, is_read_only
 from kafkajourney.group import Group, Row
 
 CONNECT_ARGUMENTS: Mapping[str, Any] = {
@@ -21,7 +21,7 @@ CONNECT_ARGUMENTS: Mapping[str, Any] = {
     "keepalives_count": 3,
 }
 IDLE_SECONDS = 30
-"""Seconds that a session may do nothing within a transaction; ours last milliseconds."""
+"""Seconds that a session may do nothing within a transaction that writes; ours last milliseconds."""
 
 LOCK_SECONDS = 10
 """Seconds to wait for a lock, before it is an outage that is told of, and tried again."""
@@ -42,6 +42,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 def set_up(engine: Engine) -> None:
     """Prepare the engine's connections."""
     event.listen(engine, "connect", _bound_waits)
+    event.listen(engine, "begin", _let_readers_rest)
     event.listen(engine, "do_executemany", _copy)
     event.listen(engine, "do_execute", lambda cursor, sql, row, context: _copy(cursor, sql, [row], context))
 
@@ -54,6 +55,12 @@ def _bound_waits(connection: Any, _record: object) -> None:
     connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_SECONDS * 1000:d}")
     connection.execute(f"SET lock_timeout = {LOCK_SECONDS * 1000:d}")
     connection.commit()
+
+
+def _let_readers_rest(connection: Connection) -> None:
+    """Let a transaction that only reads do nothing for as long as it likes, as ``verify`` while it reads the topic."""
+    if is_read_only(connection):
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context: object) -> bool:

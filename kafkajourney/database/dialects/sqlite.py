@@ -9,7 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from kafkajourney.database.dialects.rows import text_check
 from kafkajourney.database.dialects.upsert import names_of, upsert
-from kafkajourney.database.views import READ_ONLY
+from kafkajourney.database.views import READ_ONLY, is_read_only
 from kafkajourney.group import Group, Row
 
 CONNECT_ARGUMENTS: Mapping[str, Any] = {}
@@ -37,8 +37,7 @@ def _connect(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     # A deferred transaction that turns from reading to writing does not wait for another writer, it fails at once.
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if is_read_only(connection) else "BEGIN IMMEDIATE")
 
 
 def row_check(group: Group) -> Callable[[Row], None]:
