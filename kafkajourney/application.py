@@ -30,7 +30,7 @@ class Application:
     schemas: Path
     """The folder that holds a folder for each event type, and ``events.py``, the classes generated from them."""
     migrations: Path
-    """The folder of Alembic's environment and revisions."""
+    """The folder of its ``versions``, the revisions of its own tables."""
     namespace: str = NAMESPACE
     """The namespace of its event types."""
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime
-from functools import cache
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -48,6 +48,8 @@ class Decoded(NamedTuple):
     event: Event
     extras: Mapping[str, Any]
     """Fields that the writer knew and this project's class does not."""
+    schema_id: int | None = None
+    """The registry's id of the writer's schema."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -60,10 +62,22 @@ class Record:
     decoded: Decoded | None = None
     message: Any = None
     """The ``confluent_kafka.Message`` that it came as: what a dead letter keeps."""
+    timestamp: int | None = None
+    """When it was received, in milliseconds since 1970; None where the topic does not know."""
     reason: str | None = None
     """Why it is a dead letter, where it is one."""
     row: tuple[Any, ...] | None = None
     """The values of the group's own columns, where it has a row of it."""
+
+    @property
+    def received_at(self) -> str | None:
+        """Return ``timestamp`` as the tables take it."""
+        return None if self.timestamp is None else millis_as_text(self.timestamp)
+
+    @property
+    def schema_id(self) -> int | None:
+        """Return the registry's id of the writer's schema."""
+        return None if self.decoded is None else self.decoded.schema_id
 
 
 class Move(NamedTuple):
@@ -85,6 +99,12 @@ def as_text(moment: datetime) -> str:
     As text because it costs a third of what it does to make a naive datetime and have the driver write that.
     """
     return moment.isoformat(" ", "milliseconds")[:23] + "000"
+
+
+@lru_cache(maxsize=4096)  # many records have the same millisecond
+def millis_as_text(millis: int) -> str:
+    """Return a moment, in milliseconds since 1970, as ``as_text`` does."""
+    return as_text(datetime.fromtimestamp(millis // 1000, UTC) + timedelta(milliseconds=millis % 1000))
 
 
 def utc_naive(moment: datetime) -> datetime:

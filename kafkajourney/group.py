@@ -12,10 +12,13 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 
-from kafkajourney.events import Record
+from kafkajourney.events import Record, UnknownEvent
 
-FILLED = ("topic", "partition", "offset", "stored_at")
-"""Columns that the library fills, where the table of a group that inserts has them; all others are the group's own."""
+FILLED = ("topic", "partition", "offset", "received_at", "schema_id", "stored_at")
+"""Columns that the library fills, where the table has them; all others are the group's own.
+
+A table that is added to has ``topic`` alone of them, since its rows are of many records.
+"""
 
 Row = tuple[Any, ...]
 """The values of a group's own columns, in the table's order. Times are as ``events.as_text`` makes them."""
@@ -52,26 +55,53 @@ class Group:
     """The column that names the user, None where no column does."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the columns of the key do not come first: rows are added up by their beginning."""
-        if self.merge is not None and self.own_columns[: len(self.key)] != self.key:
+        """Raise ValueError where the library could not write the table as the group describes it."""
+        if next(iter(self.table.primary_key), None) is not self.table.columns.get("topic"):
+            raise ValueError(
+                f"The primary key of {self.table.name} has to begin with a column topic: topics do not mix."
+            )
+        if self.merge is None:
+            return
+        if self.own_columns[: len(self.own_key)] != self.own_key:
             raise ValueError(
                 f"The columns of the key of {self.table.name} have to come before those that {self.name} adds to."
             )
+        if len(self.filled) > 1:
+            names = ", ".join(column.name for column in self.filled[1:])
+            raise ValueError(
+                f"{self.name} adds to {self.table.name}, whose rows are of many records: it can have no {names}."
+            )
+
+    def takes(self, record: Record) -> bool:
+        """Whether a record has an event of a type that the group wants; another namespace's is another type."""
+        if record.decoded is None:
+            return False
+        is_known = not isinstance(record.decoded.event, UnknownEvent)
+        return self.wanted is None or (is_known and record.decoded.event_type in self.wanted)
+
+    @cached_property
+    def filled(self) -> tuple[Column[Any], ...]:
+        """Return the columns that the library fills, in the order of ``FILLED``."""
+        return tuple(self.table.columns[name] for name in FILLED if name in self.table.columns)
 
     @cached_property
     def own_columns(self) -> tuple[Column[Any], ...]:
         """Return the columns that ``rows`` gives values for, in the table's order."""
-        return tuple(column for column in self.table.columns if self.merge is not None or column.name not in FILLED)
+        return tuple(column for column in self.table.columns if column.name not in FILLED)
 
     @cached_property
     def columns(self) -> tuple[Column[Any], ...]:
         """Return the columns of a row as it is written: those that the library fills, then the group's own."""
-        filled = tuple(column for column in self.table.columns if column not in self.own_columns)
-        return filled + self.own_columns
+        return self.filled + self.own_columns
 
     @cached_property
     def key(self) -> tuple[Column[Any], ...]:
         """Return the columns that tell a row of a group that adds from the others."""
+        return tuple(column for column in self.columns if column.name not in (self.merge or ()))
+
+    @cached_property
+    def own_key(self) -> tuple[Column[Any], ...]:
+        """Return those of them that are the group's own."""
         return tuple(column for column in self.own_columns if column.name not in (self.merge or ()))
 
     @cached_property

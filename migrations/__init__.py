@@ -1,1 +1,1 @@
-"""The history of the tables: an Alembic environment, its revisions, and ``python -m migrations``."""
+"""The history of the application's tables, and ``python -m migrations``, which applies the library's too."""

@@ -1,6 +1,16 @@
 """The table ``journey_events``. Its history is in ``migrations/versions``; a test holds both together."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, MetaData, PrimaryKeyConstraint, Table, Unicode
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Unicode,
+)
 
 from kafkajourney.database.types import Guid, JsonText, TopicName, Url, UserId, UtcMillis
 
@@ -18,7 +28,11 @@ journey_events = Table(
     Column("occurred_at", UtcMillis, nullable=False),
     Column("stored_at", UtcMillis, nullable=False),
     Column("payload", JsonText, nullable=False),
+    Column("received_at", UtcMillis),
+    Column("schema_id", Integer),
     # A partition's offsets only grow, so that inserts come at the end of each partition's run.
     PrimaryKeyConstraint("topic", "partition", "offset", name="pk_journey_events", mssql_clustered=True),
+    # This user's journey, in order.
+    Index("ix_journey_events_user", "user_id", "topic", "partition", "offset"),
     CheckConstraint("ISJSON(payload) = 1", name="ck_journey_events_payload").ddl_if(dialect="mssql"),
 )

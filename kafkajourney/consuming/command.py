@@ -99,7 +99,7 @@ def _run(
     with stop_on_signal() as stop:
 
         def look_around(made: Assembly) -> tuple[int, Callable[[], bool]]:
-            revisions.require_newest_revision(engine, settings)
+            revisions.require_revisions(engine, settings)
             registry.subjects()
             partitions = made.partitions()
             return len(partitions), made.watch(made.ends(partitions) if until_caught_up else None)

@@ -174,6 +174,14 @@ def kept(reader: Consumer, settings: Settings, group: str) -> Iterator[tuple[Pla
                 yield place, message
 
 
+def timestamp_of(message: Any) -> int | None:
+    """Return the timestamp of the record that a dead letter was; None where its headers do not tell."""
+    try:
+        return int(dict(reading.headers_of(message))[f"{PREFIX}timestamp"] or b"") or None
+    except (KeyError, ValueError):
+        return None
+
+
 def _place(message: Any, topic: str) -> Place | None:
     """Return where a dead letter comes from, None where it is none of this topic."""
     header = dict(reading.headers_of(message))

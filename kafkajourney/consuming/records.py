@@ -6,6 +6,7 @@ from typing import Any
 from kafkajourney.errors import DecodeError, KafkaJourneyError
 from kafkajourney.events import Decoded, Record
 from kafkajourney.group import Row
+from kafkajourney.kafka.reading import timestamp_of
 
 
 class RecordMaker:
@@ -35,7 +36,9 @@ class RecordMaker:
         if (value := message.value()) is None:
             return None  # a tombstone: it says nothing of an event
         decoded = self._decode(value)
-        return None if decoded is None else Record(self._topic, partition, offset, decoded, message)
+        if decoded is None:
+            return None
+        return Record(self._topic, partition, offset, decoded, message, timestamp_of(message))
 
     def give_row(self, record: Record) -> None:
         """Give a record the row that its group makes of it, if any."""

@@ -56,6 +56,7 @@ def replay(settings: Settings, store: Store, records: RecordMaker, letters: list
         try:
             record = records.record(message, letter.partition, letter.offset)
             if record is not None:
+                record.timestamp = dead_letters.timestamp_of(message)
                 records.give_row(record)
             stored = store.replay(record or Record(settings.topic, letter.partition, letter.offset))
         except RecordError as error:

@@ -152,7 +152,7 @@ kafkajourney.add_command(status)
 
 def _verified(settings: Settings) -> Report:
     engine = engines.engine(settings)
-    revisions.require_newest_revision(engine, settings)
+    revisions.require_revisions(engine, settings)
     here = application.current()
     decode = Decoder(Registry(settings), load(), here.event_classes)
     return Verifier(settings, engine, decode, here.groups.values()).run()

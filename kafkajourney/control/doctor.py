@@ -108,5 +108,5 @@ def _database(settings: Settings) -> str:
 
 
 def _revision(settings: Settings) -> str:
-    revisions.require_newest_revision(engines.engine(settings), settings)
+    revisions.require_revisions(engines.engine(settings), settings)
     return "the tables are at the newest revision"

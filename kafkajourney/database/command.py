@@ -3,24 +3,27 @@
 from dataclasses import replace
 
 import click
-from alembic import command as alembic
-from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from kafkajourney.command.options import CommandGroup, settings_options
-from kafkajourney.database import engines, revisions
+from kafkajourney.database import branches, engines, revisions
 from kafkajourney.database.dialects import mssql
+from kafkajourney.database.revise import next_revision
 from kafkajourney.errors import SettingsError
 from kafkajourney.settings import Settings
 
 
 @click.group(cls=CommandGroup)
 def migrations() -> None:
-    """Bring the database's tables to a revision. Revisions are files in migrations/versions (Alembic)."""
+    """Bring the database's tables to a revision.
+
+    There are two branches: the library's revisions, and the application's, which are files in migrations/versions
+    (Alembic). Each counts by itself: library_0001, application_0001.
+    """
 
 
 @migrations.command()
-@click.argument("revision", default="head")
+@click.argument("revision", default=branches.NEWEST)
 @click.option(
     "--create-database",
     is_flag=True,
@@ -28,62 +31,82 @@ def migrations() -> None:
 )
 @settings_options("database_url")
 def upgrade(settings: Settings, revision: str, create_database: bool) -> None:  # noqa: FBT001 # click calls it
-    """Go forward to REVISION (default: the newest)."""
+    """Go forward to REVISION (default: heads, the newest of both branches).
+
+    Where a newer version has migrated the database already, nothing is done. Several at once wait for each other.
+    """
     if create_database:
         _create_database(settings)
-    revisions.migrate(settings, lambda config: alembic.upgrade(config, revision))
+    revisions.upgrade(settings, revision)
     click.echo(f"{settings.safe_database_url} is at revision {_current(settings)}")
 
 
-@migrations.command(context_settings={"ignore_unknown_options": True})  # "-1" is a revision
+@migrations.command()
 @click.argument("revision")
 @settings_options("database_url")
 def downgrade(settings: Settings, revision: str) -> None:
-    """Go back to REVISION ("base": none, which drops the tables with all they hold; "-1": one back)."""
-    revisions.migrate(settings, lambda config: alembic.downgrade(config, revision))
+    """Go back to REVISION.
+
+    "application@-1" is one back in the application's branch; "base" is none of both, which drops the tables with all
+    that they hold.
+    """
+    revisions.downgrade(settings, revision)
     click.echo(f"{settings.safe_database_url} is at revision {_current(settings)}")
 
 
 @migrations.command()
 @settings_options("database_url")
 def current(settings: Settings) -> None:
-    """Print the revision that the database is at."""
+    """Print the revisions that the database is at, one of each branch."""
     click.echo(_current(settings))
 
 
 @migrations.command()
 def history() -> None:
     """Print all revisions, newest first."""
-    for revision in ScriptDirectory.from_config(revisions.alembic_config()).walk_revisions():
+    for revision in branches.scripts().walk_revisions():
         click.echo(f"{revision.revision}  {revision.doc}")
+
+
+@migrations.command()
+@click.argument("message")
+def revision(message: str) -> None:
+    """Write the next revision into migrations/versions: what the groups' tables have that no revision makes yet.
+
+    Needs no database. Read the file before it is applied: a column that was renamed looks like one that went and one
+    that came. MESSAGE says what it is for, and names the file.
+    """
+    path, has_steps = next_revision(message)
+    click.echo(f"{path} is written." if has_steps else f"{path} is empty: no table differs. Write its steps yourself.")
 
 
 @migrations.command()
 @settings_options("database_url")
 def check(settings: Settings) -> None:
-    """End with 1 where the database is not at the newest revision, or its tables are not as this version needs them."""
+    """End with 1 where the database lacks a revision, or its tables are not as this version needs them.
+
+    Tables of somebody else and indexes that were added are left out of it.
+    """
     with engines.disposed(engines.engine(settings)) as engine:
-        revisions.require_newest_revision(engine, settings)
-    revisions.migrate(settings, alembic.check)
+        revisions.require_revisions(engine, settings)
+    revisions.check(settings)
 
 
 @migrations.command()
-@click.argument("revision", default="head")
+@click.argument("revision", default=branches.NEWEST)
 @settings_options("database_url")
 def sql(settings: Settings, revision: str) -> None:
-    """Print the SQL of the way to REVISION instead of running it; FROM:TO prints a part of the way.
+    """Print the SQL of the way to REVISION instead of running it.
 
-    Needs no database: only the dialect of the URL matters.
+    FROM:TO prints a part of the way within a branch; 0001:heads is the way of a database of version 0.1. Needs no
+    database: only the dialect of the URL matters.
     """
-    config = revisions.alembic_config()
-    config.attributes["dialect"] = make_url(settings.database_url).get_backend_name()
-    with revisions.clear_errors():
-        alembic.upgrade(config, revision, sql=True)
+    revisions.print_sql(settings, revision)
 
 
 def _current(settings: Settings) -> str:
     with engines.disposed(engines.engine(settings)) as engine, engines.reached(settings):
-        return revisions.current_revision(engine) or "none"
+        return branches.text(revisions.standing(engine).current)
 
 
 def _create_database(settings: Settings) -> None:

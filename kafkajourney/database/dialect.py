@@ -25,8 +25,18 @@ class Dialect(Protocol):
     WRONG_WORDS: tuple[str, ...]
     """Words in the reason of an error that trying again does not mend."""
 
+    SCRIPT_HEAD: str
+    """What the SQL of migrations begins with, where it is printed for somebody to run by hand."""
+    SCRIPT_SEPARATOR: str
+    """What stands after each of its statements, where the database's tools need that."""
+    SCRIPT_FOOT: str
+    """What it ends with."""
+
     def set_up(self, engine: Engine) -> None:
         """Prepare the engine's connections."""
+
+    def wait_until_alone(self, connection: Connection) -> None:
+        """Wait until no other transaction migrates the database, and keep others waiting until this one ends."""
 
     def row_check(self, group: Group) -> Callable[[Row], None]:
         """Return what raises RefusedError for the values of a group's own columns that the database does not take.

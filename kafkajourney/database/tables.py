@@ -1,11 +1,11 @@
 """The library's own tables, as SQLAlchemy Core metadata: how far each group is, and its dead letters.
 
-Their history is in the application's ``migrations/versions``; a test holds both together.
+Their history is in ``kafkajourney/database/migrations/versions``; a test holds both together.
 """
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, PrimaryKeyConstraint, Table, Unicode
 
-from kafkajourney.database.types import GroupName, TopicName, UtcMillis
+from kafkajourney.database.types import GroupName, TopicId, TopicName, UtcMillis
 
 metadata = MetaData()
 
@@ -32,5 +32,13 @@ consumer_progress = Table(
     Column("partition", Integer, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("updated_at", UtcMillis, nullable=False),
+    # Of the topic that the offsets are of, where the broker tells it: one that was made anew has another.
+    Column("topic_id", TopicId),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("repeat_window", Integer),
+    Column("repeats_from", BigInteger),
+    Column("repeats", BigInteger, nullable=False, server_default="0"),
+    Column("conflicts", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("consumer_group", "topic", "partition", name="pk_consumer_progress", mssql_clustered=True),
 )
+"""``epoch``, ``conflicts`` and the columns of repeats are for what is still to come, which then needs no revision."""

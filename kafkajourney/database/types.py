@@ -22,7 +22,9 @@ UserId = Unicode(128).with_variant(Unicode(128, collation=BINARY), "mssql")
 TopicName = String(249).with_variant(String(249, collation=BINARY), "mssql")  # Kafka's limit; ASCII only
 GroupName = String(255).with_variant(String(255, collation=BINARY), "mssql")
 Url = Unicode(2048)
-JsonText = UnicodeText().with_variant(mssql.NVARCHAR(), "mssql")
+JsonText = UnicodeText().with_variant(mssql.NVARCHAR(), "mssql").with_variant(postgresql.JSONB(), "postgresql")
+"""Written as text; PostgreSQL gives back the value, the others the text."""
+TopicId = String(36)  # as Kafka prints it
 
 
 def is_json(column: Column[Any]) -> bool:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -31,12 +32,10 @@ def writer(group: Group) -> Write:
 
 def placed(group: Group, records: Iterable[Record], stored_at: str) -> list[tuple[Any, ...]]:
     """Return the rows of a group that inserts, in the order of ``group.columns``."""
-    tail = (stored_at,) if "stored_at" in group.table.columns else ()
-    return [
-        (record.topic, record.partition, record.offset, *tail, *row)
-        for record in records
-        if (row := record.row) is not None
-    ]
+    names = [column.name for column in group.filled]
+    now = (stored_at,) if "stored_at" in names else ()  # the last of ``FILLED``
+    of_record = attrgetter(*(name for name in names if name != "stored_at"))
+    return [of_record(record) + now + row for record in records if (row := record.row) is not None]
 
 
 def totals(group: Group, records: Iterable[Record]) -> list[Row]:
@@ -44,12 +43,12 @@ def totals(group: Group, records: Iterable[Record]) -> list[Row]:
 
     The rows are in the order of their keys, so that two transactions lock them in the same order.
     """
-    width = len(group.key)
+    width = len(group.own_key)
     merges = [merge for _column, merge in group.merged]
     added: defaultdict[Row, list[Row]] = defaultdict(list)
     for record in records:
         if (row := record.row) is not None:
-            added[row[:width]].append(row[width:])
+            added[record.topic, *row[:width]].append(row[width:])
     return [
         key + tuple(merge.of(values) for merge, values in zip(merges, zip(*added[key], strict=True), strict=True))
         for key in sorted(added)

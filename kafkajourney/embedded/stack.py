@@ -6,8 +6,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from alembic import command as alembic
-
 from kafkajourney.avro.catalogue import load
 from kafkajourney.database import revisions
 from kafkajourney.embedded.broker import embedded_broker
@@ -37,7 +35,7 @@ def embedded_stack(folder: Path, topic: str = DEFAULTS["topic"], partitions: int
             topic=topic,
             embedded=True,
         )
-        revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+        revisions.upgrade(settings)
         for _ in register(Registry(settings), load(), topic):
             pass
         publish(addresses(settings) | {"kind": EMBEDDED})

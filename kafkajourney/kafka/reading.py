@@ -208,6 +208,12 @@ def records(
                 return
 
 
+def timestamp_of(message: Any) -> int | None:
+    """Return when a record was made or received, in milliseconds since 1970; None where it has no time."""
+    kind, moment = message.timestamp()
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else moment
+
+
 def headers_of(message: Any) -> list[tuple[str, bytes | None]]:
     """Return a message's headers; none where a name is no UTF-8, which this client cannot hand out."""
     try:
@@ -233,8 +239,7 @@ def timestamps(reader: Consumer, topic: str, starts: Mapping[int, int]) -> dict[
             if partition in missing:  # the first of it: a record, or the end, where nothing but markers is left
                 missing.remove(partition)
                 reader.pause([TopicPartition(topic, partition)])
-                kind, moment = message.timestamp()
-                if message.error() is None and kind != TIMESTAMP_NOT_AVAILABLE:
+                if message.error() is None and (moment := timestamp_of(message)) is not None:
                     found[partition] = moment
     reader.unassign()
     return found

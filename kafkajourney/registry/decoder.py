@@ -123,12 +123,14 @@ class Decoder:
         if event_class is None:
             if missing := [name for name in COMMON_FIELDS if name not in fields]:
                 return _refuser(f"{full_name} is no event: it has no {', '.join(missing)}")
-            return _event_reader(event_type, parsed, None, _checked(UnknownEvent), fields - set(COMMON_FIELDS))
+            return _event_reader(
+                event_type, schema_id, parsed, None, _checked(UnknownEvent), fields - set(COMMON_FIELDS)
+            )
         known: Any = parse_schema(self._definitions[full_name])
         if shape(parsed) == shape(known):
-            return _event_reader(event_type, parsed, None, event_class, set())
+            return _event_reader(event_type, schema_id, parsed, None, event_class, set())
         extras = fields - {field.name for field in dataclasses.fields(event_class)}
-        return _event_reader(event_type, parsed, known, _checked(event_class), extras)
+        return _event_reader(event_type, schema_id, parsed, known, _checked(event_class), extras)
 
 
 def _definition(schema: Schema) -> Any:
@@ -171,7 +173,9 @@ def _union_reader(readers: list[Read]) -> Read:
     return read
 
 
-def _event_reader(event_type: str, writer: Any, reader: Any, make: Callable[..., Event], extras: set[str]) -> Read:
+def _event_reader(
+    event_type: str, schema_id: int, writer: Any, reader: Any, make: Callable[..., Event], extras: set[str]
+) -> Read:
     """Return how to read the events of one writer's schema.
 
     ``reader`` is the schema to resolve to, None where it is the writer's; ``make`` is the class, or what also checks
@@ -186,7 +190,7 @@ def _event_reader(event_type: str, writer: Any, reader: Any, make: Callable[...,
             if (end := body.tell()) != len(value):
                 raise DecodeError(f"{len(value) - end} bytes are left over after the {event_type}")
             more = take_extras(fields, body, start) if extras else _NO_EXTRAS
-            return Decoded(event_type, make(**fields), more)
+            return Decoded(event_type, make(**fields), more, schema_id)
         except DecodeError:
             raise
         except (EOFError, IndexError) as error:

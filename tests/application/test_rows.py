@@ -22,7 +22,7 @@ from consumers.journey.table import journey_events
 from kafkajourney.avro.catalogue import SchemaVersion, load
 from kafkajourney.database.writing import placed, totals
 from kafkajourney.events import COMMON_FIELDS, Decoded, Event, Record, UnknownEvent, own_fields
-from kafkajourney.group import SUM, Group
+from kafkajourney.group import SUM, Group, Merge
 from schemas.events import EVENT_TYPES, PageViewed, SearchPerformed, VideoPlayed
 from tests.support.store import made
 
@@ -78,7 +78,9 @@ def naive(seconds: float = 0.0) -> datetime:
 
 def test_a_row_has_the_records_place_and_the_events_fields() -> None:
     event = SearchPerformed(**COMMON, query="blue shoes", results=27)
-    record = Record("user-journey", 2, 17, Decoded("SearchPerformed", event, {}))
+    received = datetime(2026, 3, 14, 10, 0, 0, 7000, UTC)
+    record = Record("user-journey", 2, 17, Decoded("SearchPerformed", event, {}, 42))
+    record.timestamp = round(received.timestamp() * 1000)
     assert row(record) == {
         "topic": "user-journey",
         "partition": 2,
@@ -90,6 +92,8 @@ def test_a_row_has_the_records_place_and_the_events_fields() -> None:
         "page_url": "https://shop.example.com/",
         "occurred_at": "2026-03-14 09:26:53.589000",
         "stored_at": STORED_AT,
+        "received_at": "2026-03-14 10:00:00.007000",
+        "schema_id": 42,
         "payload": '{"query":"blue shoes","results":27}',
     }
 
@@ -202,25 +206,50 @@ def test_whatever_avro_can_hold_becomes_json_with_the_same_names(extras: dict[st
 def test_plays_are_summed_by_user_with_the_last_moment() -> None:
     records = [play("b", 5), play("a", 9), play("b", 7), play("b", 6), play("c")]
     assert plays(records) == [
-        ("a", 1, "2026-03-14 09:27:02.589000"),
-        ("b", 3, "2026-03-14 09:27:00.589000"),
-        ("c", 1, "2026-03-14 09:26:53.589000"),
+        ("t", "a", 1, "2026-03-14 09:27:02.589000"),
+        ("t", "b", 3, "2026-03-14 09:27:00.589000"),
+        ("t", "c", 1, "2026-03-14 09:26:53.589000"),
     ]
 
 
 def test_the_rows_of_plays_fill_every_column() -> None:
     (only,) = plays([play("a")])
     assert dict(zip((column.name for column in video_plays.columns), only, strict=True)) == {
+        "topic": "t",
         "user_id": "a",
         "plays": 1,
         "last_played_at": "2026-03-14 09:26:53.589000",
     }
 
 
-def test_a_table_whose_key_does_not_come_first_is_refused() -> None:
-    table = Table("t", MetaData(), Column("number", Integer), Column("name", String(10)))
-    with pytest.raises(ValueError, match="The columns of the key of t have to come before those that g adds to"):
-        Group("g", None, table, lambda _: None, merge={"number": SUM})
+def topic_column() -> Column[Any]:
+    return Column("topic", String(249), primary_key=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "merge", "reason"),
+    [
+        ([Column("name", String(10), primary_key=True)], None, "primary key of t has to begin with a column topic"),
+        (
+            [topic_column(), Column("n", Integer), Column("name", String(10))],
+            {"n": SUM},
+            "have to come before",
+        ),
+        ([topic_column(), Column("schema_id", Integer), Column("n", Integer)], {"n": SUM}, "it can have no schema_id"),
+    ],
+)
+def test_a_table_that_the_library_could_not_write_is_refused(
+    columns: list[Column[Any]], merge: dict[str, Merge] | None, reason: str
+) -> None:
+    table = Table("t", MetaData(), *columns)
+    with pytest.raises(ValueError, match=reason):
+        Group("g", None, table, lambda _: None, merge=merge)
+
+
+def test_a_type_of_another_namespace_is_not_the_one_that_a_group_wants() -> None:
+    stranger = Record("t", 0, 0, Decoded("VideoPlayed", UnknownEvent(**COMMON), {}))
+    assert [ANALYTIC.takes(record) for record in (play("a"), stranger, Record("t", 0, 1))] == [True, False, False]
+    assert [JOURNEY.takes(record) for record in (play("a"), stranger, Record("t", 0, 1))] == [True, True, False]
 
 
 def test_records_that_were_passed_over_add_no_plays() -> None:
@@ -230,7 +259,7 @@ def test_records_that_were_passed_over_add_no_plays() -> None:
 
 
 def test_users_that_differ_only_in_case_or_blanks_are_counted_apart() -> None:
-    assert [user_id for user_id, *_ in plays([play("a"), play("A"), play("a "), play("ä"), play("")])] == [
+    assert [user_id for _topic, user_id, *_ in plays([play("a"), play("A"), play("a "), play("ä"), play("")])] == [
         "",
         "A",
         "a",
@@ -247,5 +276,5 @@ def test_the_counted_type_is_one_of_the_catalogues() -> None:
 def test_plays_do_not_depend_on_the_order_of_the_records(events: list[tuple[str, int]]) -> None:
     added = plays(play(user, milliseconds / 1000) for user, milliseconds in events)
     assert added == plays(play(user, milliseconds / 1000) for user, milliseconds in reversed(events))
-    assert sum(number for _user_id, number, _at in added) == len(events)
-    assert [user_id for user_id, *_ in added] == sorted({user for user, _ in events})
+    assert sum(number for _topic, _user_id, number, _at in added) == len(events)
+    assert [user_id for _topic, user_id, *_ in added] == sorted({user for user, _ in events})

@@ -39,7 +39,7 @@ class Made:
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "Assembly", Made)
-    monkeypatch.setattr(revisions, "require_newest_revision", lambda *_: None)
+    monkeypatch.setattr(revisions, "require_revisions", lambda *_: None)
     monkeypatch.setattr(command, "Registry", lambda *_args, **_named: SimpleNamespace(subjects=list))
     monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(gc, "set_threshold", lambda _number: None)

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command as alembic
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from click.testing import CliRunner
 from sqlalchemy import Engine, Table, inspect, text
 from sqlalchemy.dialects import mssql
 from sqlalchemy.schema import CreateTable
 
 from consumers import GROUPS
-from kafkajourney.database import engines, revisions
+from kafkajourney.database import branches, engines, revisions
 from kafkajourney.database.command import migrations
 from kafkajourney.database.tables import metadata
 from kafkajourney.errors import DatabaseAwayError, StopError
@@ -24,7 +22,9 @@ from kafkajourney.settings import Settings
 
 METADATA = [metadata, *(group.table.metadata for group in GROUPS)]
 TABLES = [table for own in METADATA for table in own.sorted_tables]
-HEAD = "0001"
+HEADS = ("library_0002", "application_0002")
+AT_HEADS = " ".join(HEADS)
+VERSION_TABLE = "kafkajourney_version"
 
 COLUMNS = {
     "journey_events": {
@@ -39,8 +39,11 @@ COLUMNS = {
         "occurred_at": "DATETIME2(3)",
         "stored_at": "DATETIME2(3)",
         "payload": "NVARCHAR(max)",
+        "received_at": "DATETIME2(3)",
+        "schema_id": "INTEGER",
     },
     "video_plays": {
+        "topic": "VARCHAR(249) COLLATE Latin1_General_100_BIN2",
         "user_id": "NVARCHAR(128) COLLATE Latin1_General_100_BIN2",
         "plays": "BIGINT",
         "last_played_at": "DATETIME2(3)",
@@ -51,6 +54,12 @@ COLUMNS = {
         "partition": "INTEGER",
         "next_offset": "BIGINT",
         "updated_at": "DATETIME2(3)",
+        "topic_id": "VARCHAR(36)",
+        "epoch": "BIGINT",
+        "repeat_window": "INTEGER",
+        "repeats_from": "BIGINT",
+        "repeats": "BIGINT",
+        "conflicts": "BIGINT",
     },
     "dead_letters": {
         "consumer_group": "VARCHAR(255) COLLATE Latin1_General_100_BIN2",
@@ -64,11 +73,21 @@ COLUMNS = {
 }
 """What SQL Server has: names as in the README's tables, all of them not null but those in NULLABLE."""
 
-NULLABLE = {("dead_letters", "replayed_at")}
+NULLABLE = {
+    ("dead_letters", "replayed_at"),
+    ("journey_events", "received_at"),
+    ("journey_events", "schema_id"),
+    ("consumer_progress", "topic_id"),
+    ("consumer_progress", "repeat_window"),
+    ("consumer_progress", "repeats_from"),
+}
+
+DEFAULTED = [("consumer_progress", name) for name in ("epoch", "repeats", "conflicts")]
+"""What an older consumer, which does not know the column, leaves out."""
 
 KEYS = {
     "journey_events": ["topic", "partition", "offset"],
-    "video_plays": ["user_id"],
+    "video_plays": ["topic", "user_id"],
     "consumer_progress": ["consumer_group", "topic", "partition"],
     "dead_letters": ["consumer_group", "topic", "partition", "offset"],
 }
@@ -92,7 +111,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings) -> 
     monkeypatch.chdir(tmp_path)
 
     def invoke(command: str, *arguments: str, url: str = settings.database_url) -> str:
-        options = [] if command == "history" else ["--database-url", url]
+        options = [] if command in ("history", "revision") else ["--database-url", url]
         result = CliRunner().invoke(migrations, [command, *options, *arguments])
         if result.exception is not None:
             raise result.exception
@@ -101,17 +120,19 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings) -> 
     return invoke
 
 
-def upgrade(settings: Settings, revision: str = "head") -> None:
-    revisions.migrate(settings, lambda config: alembic.upgrade(config, revision))
+def current(engine: Engine) -> set[str]:
+    return set(revisions.standing(engine).current)
 
 
 def mssql_columns(sql: str) -> dict[str, dict[str, str]]:
-    """Return the columns with their types of every CREATE TABLE in this SQL."""
+    """Return the columns with their types of every CREATE TABLE in this SQL, with those that are added later."""
     found = {}
     for name, body in re.findall(r"CREATE TABLE (\w+) \(\n(.*?)\n\)", sql, re.DOTALL):
         lines = [line.strip().rstrip(", ") for line in body.splitlines()]
         columns = [line.partition(" ") for line in lines if line and not line.startswith("CONSTRAINT")]
         found[name] = {column.strip("[]"): rest.strip() for column, _, rest in columns}
+    for name, column, rest in re.findall(r"ALTER TABLE (\w+) (?:ADD|ALTER COLUMN) (?!CONSTRAINT)(\w+) (.*);", sql):
+        found[name][column] = rest
     return found
 
 
@@ -127,73 +148,92 @@ def compiled(table: Table) -> str:
 
 
 def test_upgrading_makes_exactly_the_tables_of_the_metadata(settings: Settings, engine: Engine) -> None:
-    upgrade(settings)
-    assert set(inspect(engine).get_table_names()) == {*(table.name for table in TABLES), "alembic_version"}
-    assert revisions.current_revision(engine) == HEAD
+    revisions.upgrade(settings)
+    assert set(inspect(engine).get_table_names()) == {*(table.name for table in TABLES), VERSION_TABLE}
+    assert current(engine) == set(HEADS)
 
 
 def test_downgrading_to_the_base_leaves_nothing(settings: Settings, engine: Engine) -> None:
-    upgrade(settings)
-    revisions.migrate(settings, lambda config: alembic.downgrade(config, "base"))
-    assert inspect(engine).get_table_names() == ["alembic_version"]
-    assert revisions.current_revision(engine) is None
+    revisions.upgrade(settings)
+    revisions.downgrade(settings, "base")
+    assert inspect(engine).get_table_names() == [VERSION_TABLE]
+    assert current(engine) == set()
 
 
 def test_every_revision_can_be_taken_back_and_forth_again(settings: Settings, engine: Engine) -> None:
-    script = ScriptDirectory.from_config(revisions.alembic_config())
-    for revision in reversed(list(script.walk_revisions())):
-        upgrade(settings, revision.revision)
-        tables = set(inspect(engine).get_table_names())
-        revisions.migrate(settings, lambda config: alembic.downgrade(config, "-1"))
-        upgrade(settings, revision.revision)
-        assert set(inspect(engine).get_table_names()) == tables
-    assert revisions.current_revision(engine) == script.get_current_head()
+    scripts = branches.scripts()
+    for branch in ("library", "application"):
+        for revision in reversed(list(scripts.iterate_revisions(f"{branch}@head", "base"))):
+            revisions.upgrade(settings, revision.revision)
+            tables = set(inspect(engine).get_table_names())
+            revisions.downgrade(settings, f"{branch}@-1")
+            revisions.upgrade(settings, revision.revision)
+            assert set(inspect(engine).get_table_names()) == tables
+    assert current(engine) == set(HEADS)
 
 
 def test_upgrading_again_changes_nothing(settings: Settings, engine: Engine) -> None:
-    upgrade(settings)
+    revisions.upgrade(settings)
     with engine.begin() as connection:
-        connection.execute(text("INSERT INTO video_plays VALUES ('u', 1, '2026-03-14 00:00:00')"))
-    upgrade(settings)
+        connection.execute(text("INSERT INTO video_plays VALUES ('t', 'u', 1, '2026-03-14 00:00:00')"))
+    revisions.upgrade(settings)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT plays FROM video_plays")) == 1
 
 
-def test_there_is_one_newest_revision_and_one_oldest() -> None:
-    script = ScriptDirectory.from_config(revisions.alembic_config())
-    assert script.get_heads() == [HEAD]
-    assert [r.revision for r in script.walk_revisions() if r.down_revision is None] == ["0001"]
+def test_each_branch_has_one_newest_revision_and_one_oldest() -> None:
+    scripts = branches.scripts()
+    assert set(scripts.get_heads()) == set(HEADS)
+    assert {r.revision for r in scripts.walk_revisions() if r.down_revision is None} == {
+        "library_0001",
+        "application_0001",
+    }
 
 
 @pytest.mark.parametrize("table", TABLES, ids=str)
 def test_the_migrated_columns_are_those_of_the_table(settings: Settings, engine: Engine, table: Table) -> None:
-    upgrade(settings)
+    revisions.upgrade(settings)
     inspector = inspect(engine)
     found = {c["name"]: (str(c["type"]), c["nullable"]) for c in inspector.get_columns(table.name)}
     expected = {c.name: (c.type.compile(engine.dialect), c.nullable) for c in table.columns}
-    assert list(found.items()) == list(expected.items())
+    assert found == expected
     assert {(table.name, name) for name, (_, nullable) in found.items() if nullable} <= NULLABLE
 
 
 @pytest.mark.parametrize("table", TABLES, ids=str)
 def test_the_migrated_primary_key_is_that_of_the_table(settings: Settings, engine: Engine, table: Table) -> None:
-    upgrade(settings)
+    revisions.upgrade(settings)
     key = inspect(engine).get_pk_constraint(table.name)
     assert key["constrained_columns"] == [column.name for column in table.primary_key.columns] == KEYS[table.name]
     assert key["name"] == table.primary_key.name
 
 
 def differences(engine: Engine) -> list[Any]:
+    """Return what Alembic sees without our own options, but for the version table."""
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "version_table": VERSION_TABLE})
         everything: Any = METADATA  # which is more than the hint of the function says that it takes
         return list(compare_metadata(context, everything))
 
 
 def test_alembic_finds_no_difference(settings: Settings, engine: Engine) -> None:
-    upgrade(settings)
-    revisions.migrate(settings, alembic.check)
+    revisions.upgrade(settings)
+    revisions.check(settings)
     assert differences(engine) == []
+
+
+def test_tables_of_somebody_else_and_more_indexes_are_no_difference(settings: Settings, engine: Engine) -> None:
+    revisions.upgrade(settings)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE other (id INTEGER)"))
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('somebody_elses')"))
+        connection.execute(text("CREATE INDEX by_type ON journey_events (event_type)"))
+    revisions.check(settings)
+    revisions.upgrade(settings)
+    assert current(engine) == set(HEADS)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "somebody_elses"
 
 
 @pytest.mark.parametrize(
@@ -202,16 +242,16 @@ def test_alembic_finds_no_difference(settings: Settings, engine: Engine) -> None
         "ALTER TABLE video_plays ADD COLUMN likes INTEGER",
         "ALTER TABLE video_plays RENAME COLUMN plays TO played",
         "DROP TABLE consumer_progress",
-        "CREATE TABLE other (id INTEGER)",
+        "DROP INDEX ix_journey_events_user",
     ],
 )
 def test_alembic_does_find_a_difference_where_there_is_one(settings: Settings, engine: Engine, change: str) -> None:
-    upgrade(settings)
+    revisions.upgrade(settings)
     with engine.begin() as connection:
         connection.execute(text(change))
     assert differences(engine)
     with pytest.raises(StopError, match=r"New upgrade operations detected"):
-        revisions.migrate(settings, alembic.check)
+        revisions.check(settings)
 
 
 # --- the SQL for SQL Server ------------------------------------------------------------------------------------------
@@ -228,35 +268,51 @@ def test_the_sql_has_the_types_of_sql_server(sql: str) -> None:
         for table, columns in COLUMNS.items()
     }
     found = mssql_columns(sql)
-    del found["alembic_version"]
+    del found[VERSION_TABLE]
+    for table, name in DEFAULTED:
+        expected[table][name] += " DEFAULT '0'"
     assert found == expected
 
 
 @pytest.mark.parametrize("table", TABLES, ids=str)
 def test_the_sql_of_the_tables_has_the_migrations_types(sql: str, table: Table) -> None:
+    def without_default(columns: dict[str, str]) -> dict[str, str]:
+        return {name: " ".join(sorted(rest.split())) for name, rest in columns.items()}  # DEFAULT stands elsewhere
+
     own = compiled(table)
-    assert mssql_columns(own)[table.name] == mssql_columns(sql)[table.name]
-    assert constraints(own) <= constraints(sql)
+    assert without_default(mssql_columns(own)[table.name]) == without_default(mssql_columns(sql)[table.name])
+    assert {found.replace("CLUSTERED ", "") for found in constraints(own)} <= {
+        found.replace("CLUSTERED ", "").rstrip(";") for found in constraints(sql)
+    }
 
 
 def test_the_sql_has_the_keys_and_the_check_of_the_payload(sql: str) -> None:
     found = constraints(sql)
     for table, columns in KEYS.items():
-        assert f"CONSTRAINT pk_{table} PRIMARY KEY CLUSTERED ({', '.join(columns)})" in found
+        if table != "video_plays":
+            assert f"CONSTRAINT pk_{table} PRIMARY KEY CLUSTERED ({', '.join(columns)})" in found
+    # Clustered as well, being the table's only one: https://learn.microsoft.com/sql/t-sql/statements/alter-table-table-constraint-transact-sql
+    assert "CONSTRAINT pk_video_plays PRIMARY KEY (topic, user_id);" in found
     assert "CONSTRAINT ck_journey_events_payload CHECK (ISJSON(payload) = 1)" in found
     assert "IDENTITY" not in sql
 
 
 def test_the_check_of_the_payload_is_sql_servers_alone(settings: Settings, engine: Engine) -> None:
-    upgrade(settings)
+    revisions.upgrade(settings)
     assert inspect(engine).get_check_constraints("journey_events") == []
 
 
-def test_the_sql_is_one_transaction_that_ends_with_the_revision(sql: str) -> None:
-    batches = [batch.strip() for batch in sql.split("\nGO\n") if batch.strip()]
-    assert batches[0].startswith("BEGIN TRANSACTION;")
-    assert batches[-1] == "COMMIT;"
-    assert re.fullmatch(rf"INSERT INTO alembic_version .*'{HEAD}'\);?", batches[-2])
+def test_the_sql_is_a_transaction_for_each_branch_that_ends_with_its_revision(sql: str) -> None:
+    """And one that fails leaves nothing: it is rolled back, and what a tool would run after it is only parsed."""
+    library, application = sql.split("SET NOEXEC OFF;\nGO\n")[:2]
+    for branch, text_ in (("library", library), ("application", application)):
+        first, *batches = [batch.strip() for batch in text_.split("\nGO\n") if batch.strip()]
+        assert first == "SET XACT_ABORT ON;"
+        statements, guards = batches[::2], batches[1::2]
+        assert statements[0].startswith("BEGIN TRANSACTION;")
+        assert statements[-1] == "COMMIT;"
+        assert re.fullmatch(rf"UPDATE {VERSION_TABLE} SET version_num='{branch}_0002' .*", statements[-2])
+        assert guards == ["IF @@TRANCOUNT = 0 SET NOEXEC ON;"] * len(statements)
 
 
 def test_the_sql_shows_no_password_and_needs_no_driver(sql: str) -> None:
@@ -265,8 +321,9 @@ def test_the_sql_shows_no_password_and_needs_no_driver(sql: str) -> None:
 
 
 def test_a_part_of_the_way_can_be_printed(run: Callable[..., str]) -> None:
-    assert "CREATE TABLE" not in run("sql", "head:head", url="mssql://h/d")
-    assert "CREATE TABLE video_plays" in run("sql", "base:0001", url="mssql://h/d")
+    assert "TABLE" not in run("sql", "library@head:library@head", url="mssql://h/d")
+    assert "CREATE TABLE video_plays" in run("sql", "base:application_0001", url="mssql://h/d")
+    assert "CREATE TABLE" not in run("sql", "application_0001:application_0002", url="mssql://h/d")
     assert "UNIQUEIDENTIFIER" not in run("sql", url="sqlite://")
 
 
@@ -283,11 +340,16 @@ def test_the_sql_for_postgresql_has_its_own_types(run: Callable[..., str]) -> No
 
 def test_the_commands_go_forth_and_back_and_say_where_they_are(run: Callable[..., str], settings: Settings) -> None:
     assert run("current") == "none\n"
-    assert run("upgrade") == f"{settings.database_url} is at revision {HEAD}\n"
-    assert run("current") == f"{HEAD}\n"
+    assert run("upgrade") == f"{settings.database_url} is at revision {AT_HEADS}\n"
+    assert run("current") == f"{AT_HEADS}\n"
     run("check")
+    assert run("downgrade", "application@-1") == (
+        f"{settings.database_url} is at revision library_0002 application_0001\n"
+    )
     assert run("downgrade", "base") == f"{settings.database_url} is at revision none\n"
-    assert run("history").startswith(f"{HEAD}  ")
+    assert re.findall(r"^\w+", run("history"), re.MULTILINE) == [
+        *("library_0002", "library_0001", "application_0002", "application_0001"),
+    ]
 
 
 def test_a_revision_that_does_not_exist_is_an_error_with_the_next_step(run: Callable[..., str]) -> None:
@@ -297,7 +359,7 @@ def test_a_revision_that_does_not_exist_is_an_error_with_the_next_step(run: Call
 
 
 def test_checking_a_database_that_is_not_migrated_says_how_to(run: Callable[..., str]) -> None:
-    with pytest.raises(StopError, match=rf"revision none, .* needs {HEAD}\. Run: python -m migrations upgrade"):
+    with pytest.raises(StopError, match=rf"revision none, .* needs {AT_HEADS}\. Run: python -m migrations upgrade"):
         run("check")
 
 

@@ -18,9 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command as alembic
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy import URL, Connection, Engine, delete, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -28,15 +25,16 @@ from consumers.analytic import ANALYTIC
 from consumers.journey import JOURNEY
 from consumers.journey.table import journey_events
 from kafkajourney.database import engines, revisions
+from kafkajourney.database.branches import VERSION_TABLE
 from kafkajourney.database.dialect import dialect_of
 from kafkajourney.database.store import Store
-from kafkajourney.database.tables import metadata
 from kafkajourney.database.writing import writer
 from kafkajourney.embedded.stack import embedded_stack
 from kafkajourney.errors import RefusedError, StopError, TransientError
 from kafkajourney.events import Move, Record, as_text
 from kafkajourney.settings import ENVIRONMENT, Settings
 from kafkajourney.state import STATE_FOLDER
+from tests.database.test_migrations import TABLES
 from tests.database.test_store import (  # noqa: F401 # run here too, on the bench below
     test_a_consumer_whose_progress_was_moved_writes_nothing,
     test_a_database_that_was_set_back_fences_the_consumer,
@@ -103,7 +101,7 @@ def url() -> Iterator[URL]:
 def settings(url: URL) -> Settings:
     """The settings of a database at the newest revision."""
     made = settings_for(url)
-    revisions.migrate(made, lambda config: alembic.upgrade(config, "head"))
+    revisions.upgrade(made)
     return made
 
 
@@ -145,7 +143,7 @@ def bench(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Server
         reason = "Babelfish does not tell Microsoft's driver the precision of its times, so that pyodbc sends seconds"
         request.node.add_marker(pytest.mark.xfail(strict=True, reason=reason))
     with made.engine.begin() as connection:
-        for table in metadata.sorted_tables:
+        for table in TABLES:
             connection.execute(delete(table))
     yield made
     for engine in made.engines:
@@ -167,19 +165,17 @@ def unlike_babelfish(bench: ServerBench, request: pytest.FixtureRequest) -> Call
 
 
 def test_the_migrations_go_back_and_forth(bench: ServerBench) -> None:
-    revisions.migrate(bench.settings, lambda config: alembic.downgrade(config, "base"))
-    assert set(inspect(bench.engine).get_table_names()) == {"alembic_version"}
+    revisions.downgrade(bench.settings, "base")
+    assert set(inspect(bench.engine).get_table_names()) == {VERSION_TABLE}
     for _ in range(2):
-        revisions.migrate(bench.settings, lambda config: alembic.upgrade(config, "head"))
-    assert set(inspect(bench.engine).get_table_names()) == {*metadata.tables, "alembic_version"}
-    revisions.require_newest_revision(bench.engine, bench.settings)
+        revisions.upgrade(bench.settings)
+    assert set(inspect(bench.engine).get_table_names()) == {*(table.name for table in TABLES), VERSION_TABLE}
+    revisions.require_revisions(bench.engine, bench.settings)
 
 
 def test_alembic_finds_no_difference(bench: ServerBench, unlike_babelfish: Callable[[str], None]) -> None:
     unlike_babelfish("has no INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS, and calls the collation bbf_unicode_bin2")
-    with bench.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+    revisions.check(bench.settings)
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
@@ -442,7 +438,7 @@ def execute(settings: Settings, statements: Sequence[str]) -> None:
 
 def test_the_login_of_the_documentation_is_enough_for_the_consumers(bench: ServerBench, limited: Settings) -> None:
     with engines.disposed(engines.engine(limited)) as engine:
-        revisions.require_newest_revision(engine, limited)
+        revisions.require_revisions(engine, limited)
         journey = RowStore(engine, limited, JOURNEY)
         journey.begin({0: 0})
         journey.commit([play(0), Record(TOPIC, 0, 1, reason="bad")], {0: Move(0, 2)})

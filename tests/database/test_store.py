@@ -5,13 +5,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from alembic import command as alembic
 from sqlalchemy import Connection, event, func, insert, make_url, select
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -42,7 +42,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database at the newest revision, made once for all tests."""
     file = tmp_path_factory.mktemp("migrated") / "journey.db"
     settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{file}", TOPIC)
-    revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+    revisions.upgrade(settings)
     return file
 
 
@@ -399,6 +399,17 @@ def test_plays_of_a_fenced_consumer_are_not_counted(bench: Bench) -> None:
     assert bench.plays() == {"u": (1, naive(AT))}
 
 
+def test_the_plays_of_two_topics_do_not_mix(bench: Bench) -> None:
+    for topic in (TOPIC, "clean-events"):
+        store = bench.store("analytic", topic=topic)
+        store.begin({0: 0})
+        store.commit([replace(play(0), topic=topic)], {0: Move(0, 1)})
+    assert bench.plays() == {"u": (1, naive(AT))}
+    with bench.engine.connect() as connection:
+        topics = select(video_plays.c.topic, video_plays.c.plays).order_by(video_plays.c.topic)
+        assert list(connection.execute(topics)) == [("clean-events", 1), (TOPIC, 1)]
+
+
 def test_users_that_differ_only_in_case_are_counted_apart(bench: Bench) -> None:
     store = bench.store("analytic")
     store.begin({0: 0})
@@ -408,7 +419,7 @@ def test_users_that_differ_only_in_case_are_counted_apart(bench: Bench) -> None:
 
 
 def test_many_plays_are_added_at_once(bench: Bench) -> None:
-    rows = [(f"u{n}", n, as_text(AT)) for n in range(1000)]
+    rows = [(TOPIC, f"u{n}", n, as_text(AT)) for n in range(1000)]
     for _ in range(2):
         with bench.engine.begin() as connection:
             dialect_of(connection).add(connection, ANALYTIC, rows)
@@ -479,12 +490,13 @@ def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path) -> None
     settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{tmp_path}/new.db", TOPIC)
     engine = engines.engine(settings)
     with pytest.raises(
-        StopError, match=r"new\.db is at revision none, .* needs 0001\. Run: python -m migrations upgrade"
+        StopError,
+        match=r"new\.db is at revision none, .* needs library_0002 .* Run: python -m migrations upgrade",
     ):
-        revisions.require_newest_revision(engine, settings)
+        revisions.require_revisions(engine, settings)
     engine.dispose()
-    revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
-    revisions.require_newest_revision(engine, settings)
+    revisions.upgrade(settings)
+    revisions.require_revisions(engine, settings)
     engine.dispose()
 
 
@@ -497,7 +509,8 @@ def test_a_value_that_the_driver_cannot_bind_is_a_row_refused(bench: Bench) -> N
 
 def test_a_row_inserted_by_sql_is_seen_as_it_is(bench: Bench) -> None:
     with bench.engine.begin() as connection:
-        connection.execute(insert(video_plays), [{"user_id": "u", "plays": 3, "last_played_at": naive(AT)}])
+        row = {"topic": TOPIC, "user_id": "u", "plays": 3, "last_played_at": naive(AT)}
+        connection.execute(insert(video_plays), [row])
     assert bench.plays() == {"u": (3, naive(AT))}
 
 

@@ -85,6 +85,11 @@ def with_types(schema: dict[str, Any], **types: Any) -> dict[str, Any]:
     return schema | {"fields": [f | {"type": types.get(f["name"], f["type"])} for f in schema["fields"]]}
 
 
+def written_by(value: bytes) -> int:
+    """Return the schema id in a record's bytes."""
+    return int.from_bytes(value[1:5])
+
+
 class Bench:
     """A registry with the project's schemas in it, and what talks to it."""
 
@@ -141,7 +146,7 @@ def test_every_example_comes_back_as_an_event(shared: Bench, version: SchemaVers
         assert value == wire(shared.ids[version.subject, version.version], avro(version.definition, values))
     else:
         value = wire(shared.ids[version.subject, version.version], avro(version.definition, values))
-    assert shared.decode(value) == Decoded(version.name, event, {})
+    assert shared.decode(value) == Decoded(version.name, event, {}, written_by(value))
 
 
 @pytest.mark.parametrize(("version", "example"), EXAMPLES, ids=label)
@@ -152,7 +157,7 @@ def test_a_record_of_the_topics_union_comes_back_as_an_event(
     index = list(CATALOGUE).index(version.name)
     value = wire(shared.union, bytes([2 * index]) + avro(newest.definition, values))
     fields = {name: values[name] for name in (*COMMON_FIELDS, *newest.own_fields)}
-    assert shared.decode(value) == Decoded(version.name, made(version, fields), {})
+    assert shared.decode(value) == Decoded(version.name, made(version, fields), {}, written_by(value))
 
 
 @given(
@@ -166,7 +171,8 @@ def test_whatever_fits_the_fields_comes_back(shared: Bench, **values: Any) -> No
     event = SearchPerformed(session_id="s", page_url="p", **values)
     millis = values["occurred_at"].microsecond // 1000 * 1000
     expected = SearchPerformed(**vars(event) | {"occurred_at": values["occurred_at"].replace(microsecond=millis)})
-    assert shared.decode(shared.encode(event)) == Decoded("SearchPerformed", expected, {})
+    value = shared.encode(event)
+    assert shared.decode(value) == Decoded("SearchPerformed", expected, {}, written_by(value))
 
 
 def test_the_first_version_of_a_play_has_the_normal_rate(shared: Bench) -> None:
@@ -192,7 +198,8 @@ def test_a_newer_version_keeps_its_new_fields_as_extras(bench: Bench) -> None:
     third = VIDEO | {"fields": [device, *VIDEO["fields"], levels]}
     schema_id = bench.add(third, "kafkajourney.events.VideoPlayed")
     value = wire(schema_id, avro(third, PLAY | {"device": "tv", "levels": {"sound": 3}}))
-    assert bench.decode(value) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {"device": "tv", "levels": {"sound": 3}})
+    extras = {"device": "tv", "levels": {"sound": 3}}
+    assert bench.decode(value) == Decoded("VideoPlayed", VideoPlayed(**PLAY), extras, written_by(value))
     assert type(bench.decoded(value).event) is VideoPlayed
 
 
@@ -223,14 +230,15 @@ def test_a_version_that_cannot_be_resolved_is_poison(bench: Bench, third: dict[s
 def test_an_unknown_type_with_the_common_fields_is_an_event_with_extras(shared: Bench) -> None:
     schema = record_schema(field("level", "int"), field("at", {"type": "array", "items": "double"}), name="Zoomed")
     value = wire(shared.add(schema), avro(schema, EVENT | {"level": 3, "at": [0.5, 1.5]}))
-    assert shared.decode(value) == Decoded("Zoomed", UnknownEvent(**EVENT), {"level": 3, "at": [0.5, 1.5]})
+    extras = {"level": 3, "at": [0.5, 1.5]}
+    assert shared.decode(value) == Decoded("Zoomed", UnknownEvent(**EVENT), extras, written_by(value))
 
 
 def test_an_unknown_type_may_have_its_fields_in_any_order(shared: Bench) -> None:
     schema = record_schema(field("level", "int"))
     schema["fields"].reverse()
-    decoded = shared.decoded(wire(shared.add(schema), avro(schema, EVENT | {"level": 3})))
-    assert decoded == Decoded(schema["name"], UnknownEvent(**EVENT), {"level": 3})
+    value = wire(shared.add(schema), avro(schema, EVENT | {"level": 3}))
+    assert shared.decode(value) == Decoded(schema["name"], UnknownEvent(**EVENT), {"level": 3}, written_by(value))
 
 
 def test_an_unknown_type_may_keep_its_id_in_plain_text_and_its_moment_in_microseconds(shared: Bench) -> None:
@@ -418,7 +426,7 @@ def test_poison_does_not_harm_the_records_after_it(shared: Bench) -> None:
     for value in (wire(shared.video), wire(999_999), None, wire(shared.video, GOOD[:-1])):
         with pytest.raises(DecodeError):
             decode(value)
-    assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {})
+    assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {}, shared.video)
 
 
 # --- what is not wanted ----------------------------------------------------------------------------------------------
@@ -433,13 +441,13 @@ def test_types_that_are_not_wanted_are_passed_over_undecoded(shared: Bench) -> N
                 decode(wire(schema_id, b"\xff"))
         else:
             assert decode(wire(schema_id, b"\xff")) is None
-    assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {})
+    assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {}, shared.video)
 
 
 def test_branches_of_the_union_that_are_not_wanted_are_passed_over_undecoded(shared: Bench) -> None:
     decode = shared.decoder("VideoPlayed")
     assert [decode(wire(shared.union, bytes([2 * index, 0xFF]))) for index in range(5)] == [None] * 5
-    assert decode(wire(shared.union, b"\x0a" + GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {})
+    assert decode(wire(shared.union, b"\x0a" + GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {}, shared.union)
 
 
 def test_unknown_types_that_are_not_wanted_are_passed_over_whatever_they_are(shared: Bench) -> None:
@@ -481,8 +489,9 @@ def test_decoding_asks_the_registry_only_once_for_each_schema(shared: Bench, mon
     monkeypatch.setattr(shared.registry, "schema", count)
     decode = shared.decoder()
     for _ in range(3):
-        assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {})
-        assert decode(wire(shared.union, b"\x0a" + GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {})
+        assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {}, shared.video)
+        value = wire(shared.union, b"\x0a" + GOOD)
+        assert decode(value) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {}, shared.union)
     assert asked == [shared.video, shared.union]
 
 
@@ -539,7 +548,7 @@ def test_after_an_outage_the_same_decoder_decodes(shared: Bench, monkeypatch: py
         patch.setattr(shared.registry, "schema", lambda _id: (_ for _ in ()).throw(TransientError("away")))
         with pytest.raises(TransientError):
             decode(wire(shared.video, GOOD))
-    assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {})
+    assert decode(wire(shared.video, GOOD)) == Decoded("VideoPlayed", VideoPlayed(**PLAY), {}, shared.video)
 
 
 # --- foreign schemas ------------------------------------------------------------------------------------------------

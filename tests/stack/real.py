@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from alembic import command as alembic
 from sqlalchemy import make_url
 
 from consumers import GROUPS
@@ -80,7 +79,7 @@ class RealStack:
         else:
             url = f"sqlite:///{self.folder}/{name}.db"
         settings = replace(self.settings, database_url=url)
-        revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+        revisions.upgrade(settings)
         return settings
 
     def last_lines(self) -> str:
@@ -149,7 +148,7 @@ def prepare(settings: Settings) -> None:
     with registry.client:
         for _ in register(registry, load(), settings.topic):
             pass
-    revisions.migrate(settings, lambda config: alembic.upgrade(config, "head"))
+    revisions.upgrade(settings)
 
 
 @contextmanager

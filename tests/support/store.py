@@ -108,8 +108,10 @@ class Bench:
         self.engines.append(engine)
         return engine
 
-    def store(self, group: str = "journey", write: Write | None = None, engine: Engine | None = None) -> Store:
-        return RowStore(engine or self.new_engine(), self.settings, GROUPS[group], write)
+    def store(
+        self, group: str = "journey", write: Write | None = None, engine: Engine | None = None, topic: str = TOPIC
+    ) -> Store:
+        return RowStore(engine or self.new_engine(), replace(self.settings, topic=topic), GROUPS[group], write)
 
     def offsets(self) -> list[tuple[int, int]]:
         with self.engine.connect() as connection:
@@ -124,7 +126,8 @@ class Bench:
 
     def plays(self) -> dict[str, tuple[int, datetime]]:
         with self.engine.connect() as connection:
-            return {user: (number, last) for user, number, last in connection.execute(select(video_plays))}
+            of_topic = select(video_plays).where(video_plays.c.topic == TOPIC)
+            return {user: (number, last) for _topic, user, number, last in connection.execute(of_topic)}
 
     def noted(self) -> list[tuple[int, str]]:
         with self.engine.connect() as connection:

@@ -199,7 +199,7 @@ def test_delays_are_those_of_the_oldest_of_each_partition() -> None:
 
 def test_a_record_without_a_time_or_an_event_has_no_delay() -> None:
     bench = Bench()
-    bench.metrics.stored(Stored([Record(TOPIC, 0, 5, None, Message(), "bad")], {0: Move(5, 6)}, 0.1, 0.1))
+    bench.metrics.stored(Stored([Record(TOPIC, 0, 5, None, Message(), reason="bad")], {0: Move(5, 6)}, 0.1, 0.1))
     assert bench.figures["produced_to_stored_seconds_count"] == {(): 0}
     assert bench.figures["occurred_to_stored_seconds_count"] == {(): 0}
     assert "stored_events_total" not in bench.figures
@@ -212,7 +212,7 @@ def test_clocks_that_differ_make_no_negative_delay() -> None:
 
 
 def test_records_are_grouped_without_dead_letters() -> None:
-    records = [record(0, 1, Message(3)), Record(TOPIC, 1, 1, None, Message(), "bad"), record(1, 2, Message(4))]
+    records = [record(0, 1, Message(3)), Record(TOPIC, 1, 1, None, Message(), reason="bad"), record(1, 2, Message(4))]
     assert by_type(records) == {"UrlClicked": (2, 7)}
     assert [(r.partition, r.offset) for r in oldest(records)] == [(0, 1), (1, 1)]
 

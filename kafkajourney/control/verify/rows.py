@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, Connection, Engine, func, select
 
 from kafkajourney.control.verify.report import Report, RowsReport
+from kafkajourney.control.verify.spill import Spill, chunks
 from kafkajourney.database.types import is_json
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.events import Record, as_text
@@ -18,12 +19,18 @@ EVENT_ID = "event_id"
 """The column that tells whether a row is of this record or of another one, where a table has it."""
 
 
+TOLD = ("received_at", "schema_id")
+"""Columns that say more of the record than its place."""
+
+
 class Stored(NamedTuple):
     """A row as the table has it."""
 
     offset: int
     values: tuple[Any, ...]
     """Of the group's own columns; times, ids and texts as ``Group.rows`` makes them."""
+    told: tuple[Any, ...]
+    """Of the columns in ``TOLD`` that the table has; None in rows of before they had them."""
 
 
 class RowsCheck:
@@ -37,6 +44,8 @@ class RowsCheck:
         self._group = group
         self._tell = report.tell
         self._of = group.table.c
+        self._told = [column for column in group.filled if column.name in TOLD]
+        self._misplaced = Spill(lambda before, added: (before[0] + added[0],))
         names = [column.name for column in group.own_columns]
         self._id = names.index(EVENT_ID) if EVENT_ID in names else None
         self._partition = self._progress = 0
@@ -80,7 +89,8 @@ class RowsCheck:
                 self._count_unexpected(left)
 
     def finish(self, partitions: list[int], dropped: int) -> None:  # noqa: ARG002 # of no matter here
-        """Count the rows of partitions that the topic does not have."""
+        """Count the rows of partitions that the topic does not have, and the duplicates among what was misplaced."""
+        self._count_duplicates()
         elsewhere = select(func.count()).where(self._of.topic == self._topic, self._of.partition.not_in(partitions))
         if count := self._connection.scalar(elsewhere):
             self.report.unexpected += count
@@ -96,7 +106,7 @@ class RowsCheck:
             self.report.out_of_order += 1
             event_id = "" if self._id is None else f" {row.values[self._id]}"
             self._tell(f"out of order: {at} holds event{event_id}, the topic has another")
-            self._count_if_duplicate(row)
+            self._note_misplaced(row)
         elif wrong := list(self._differences(row, expected, record)):
             self.report.altered += 1
             self._tell(f"altered: {at} has another {', '.join(wrong)} than the topic")
@@ -109,16 +119,29 @@ class RowsCheck:
         for column, found, wanted in zip(self._group.own_columns, row.values, expected, strict=True):
             if not (_same_json(found, wanted, event_class) if is_json(column) else found == wanted):
                 yield column.name
+        for column, found in zip(self._told, row.told, strict=True):
+            if found is not None and found != getattr(record, column.name):
+                yield column.name
 
     def _count_unexpected(self, row: Stored) -> None:
         self.report.unexpected += 1
         self._tell(f"unexpected: [{self._partition}] {row.offset} is stored, and the topic has no such record")
-        self._count_if_duplicate(row)
+        self._note_misplaced(row)
 
-    def _count_if_duplicate(self, row: Stored) -> None:
+    def _note_misplaced(self, row: Stored) -> None:
         if self._id is not None:
-            same = self._of.topic == self._topic, self._of[EVENT_ID] == row.values[self._id]
-            self.report.duplicates += (self._connection.scalar(select(func.count()).where(*same)) or 0) > 1
+            self._misplaced.add((row.values[self._id],), (1,))
+
+    def _count_duplicates(self) -> None:
+        """Count the misplaced rows whose event is stored at another offset too, by one query for all of them."""
+        if not len(self._misplaced):
+            return
+        event_id = self._of[EVENT_ID]
+        several = select(event_id).where(self._of.topic == self._topic).group_by(event_id).having(func.count() > 1)
+        found = self._connection.execute(several.execution_options(yield_per=1000))
+        for ids in chunks(found.scalars(), 1000):
+            taken = self._misplaced.take((as_written(event_id, value),) for value in ids)
+            self.report.duplicates += sum(number for (number,) in taken.values())
 
     def _count_rows_ahead(self) -> None:
         """Count rows that the progress does not cover: the next consumer would store them again."""
@@ -132,7 +155,8 @@ class RowsCheck:
 
     def _read(self, low: int) -> Iterator[Stored]:
         """Yield the rows from ``low`` to before the progress that was read: what is stored meanwhile is not meant."""
-        of, own = self._of, self._group.own_columns
+        of, own = self._of, [*self._group.own_columns, *self._told]
+        width = len(self._group.own_columns)
         statement = (
             select(of.offset, *own)
             .where(of.topic == self._topic, of.partition == self._partition)
@@ -143,12 +167,13 @@ class RowsCheck:
         # A connection of its own: SQL Server's takes no other statement while rows are being fetched.
         with self._engine.connect().execution_options(**READ_ONLY) as connection:
             for offset, *values in connection.execute(statement):
-                yield Stored(offset, tuple(as_written(column, v) for column, v in zip(own, values, strict=True)))
+                written = tuple(as_written(column, value) for column, value in zip(own, values, strict=True))
+                yield Stored(offset, written[:width], written[width:])
 
 
 def expected_row(group: Group, record: Record) -> Row | None:
     """Return the row that a group makes of a record, None where it makes none: not wanted, or not possible."""
-    if record.decoded is None or not (group.wanted is None or record.decoded.event_type in group.wanted):
+    if not group.takes(record):
         return None
     try:
         return group.rows(record)
@@ -163,9 +188,9 @@ def as_written(column: Column[Any], value: Any) -> Any:
     return value.lower() if column.name == EVENT_ID and isinstance(value, str) else value
 
 
-def _same_json(stored: str, expected: str, event_class: type) -> bool:
+def _same_json(stored: Any, expected: str, event_class: type) -> bool:
     """Whether two payloads say the same; an older consumer may have known less of the fields that have a default."""
-    before, after = json.loads(stored), json.loads(expected)
+    before, after = json.loads(stored) if isinstance(stored, str) else stored, json.loads(expected)
     defaulted = {f.name for f in dataclasses.fields(event_class) if f.default is not dataclasses.MISSING}
     needed = {name: after[name] for name in after if name in before or name not in defaulted}
     return bool(before == needed)

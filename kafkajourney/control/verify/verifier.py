@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, select
 from kafkajourney.consuming import dead_letters
 from kafkajourney.control.verify.report import Report, RowsReport, TotalsReport
 from kafkajourney.control.verify.rows import RowsCheck
+from kafkajourney.control.verify.spill import Spill, Value
 from kafkajourney.control.verify.totals import TotalsCheck
 from kafkajourney.database import engines
 from kafkajourney.database.dialect import dialect_of
@@ -20,6 +21,9 @@ from kafkajourney.group import Group
 from kafkajourney.kafka import clients, reading
 from kafkajourney.registry.decoder import Decoder
 from kafkajourney.settings import Settings
+
+MOVED = (-1,)
+"""In place of the partition of a user who has several."""
 
 
 class Check(Protocol):
@@ -37,8 +41,9 @@ class Check(Protocol):
 class Verifier:
     """Compares one topic with the groups' tables. Raises StopError or TransientError where either cannot be read.
 
-    Of a group that inserts, rows and records are read side by side; of one that adds, a total for each key is in
-    memory, and of all the partition of each user.
+    Of a group that inserts, rows and records are read side by side; of one that adds, the total of each key is kept,
+    and of all the partition of each user: beyond so many of them in a temporary file (``spill``), so that memory does
+    not grow with them. The dead letters of each group that were not replayed are in memory.
     """
 
     def __init__(self, settings: Settings, engine: Engine, decode: Decoder, groups: Collection[Group]) -> None:
@@ -47,8 +52,7 @@ class Verifier:
         self._decode = decode
         self._groups = groups
         self._report = Report()
-        self._partition_of: dict[str, int] = {}
-        self._moved_users: set[str] = set()
+        self._partitions_of = Spill(_either_or_moved)
 
     def run(self) -> Report:
         """Read everything once and return the report."""
@@ -61,7 +65,7 @@ class Verifier:
                 self._compare_all(reader, plain.execution_options(**view), partitions)
         finally:
             reader.close()
-        self._report.users_in_several_partitions = len(self._moved_users)
+        self._report.users_in_several_partitions = sum(where == MOVED for _user, where in self._partitions_of.items())
         return self._report
 
     def _compare_all(self, reader: Consumer, connection: Connection, partitions: list[int]) -> None:
@@ -83,7 +87,7 @@ class Verifier:
     def check(self, group: Group, connection: Connection) -> Check:
         """Return what compares this group's table."""
         if group.merge is not None:
-            return TotalsCheck(connection, group, self._report)
+            return TotalsCheck(self._settings.topic, connection, group, self._report)
         return RowsCheck(self._settings.topic, self._engine, connection, group, self._report)
 
     def _compare(self, reader: Consumer, partition: int, low: int, high: int, checks: Iterable[Check]) -> None:
@@ -111,7 +115,8 @@ class Verifier:
             decoded = self._decode(message.value())
         except DecodeError:
             decoded = None
-        return Record(self._settings.topic, message.partition(), message.offset(), decoded, message)
+        topic, timestamp = self._settings.topic, reading.timestamp_of(message)
+        return Record(topic, message.partition(), message.offset(), decoded, message, timestamp)
 
     def progress(self, connection: Connection, group: str, partition: int) -> int:
         """Return a group's next offset, 0 where it has not begun."""
@@ -126,9 +131,7 @@ class Verifier:
     def _note_user(self, record: Record) -> None:
         if record.decoded is None:
             return
-        user = record.decoded.event.user_id
-        if self._partition_of.setdefault(user, record.partition) != record.partition:
-            self._moved_users.add(user)
+        self._partitions_of.add((record.decoded.event.user_id,), (record.partition,))
 
     def _dead_letters(
         self, reader: Consumer, connection: Connection, group: str, check: Check
@@ -146,3 +149,7 @@ class Verifier:
         for partition, offset in places:
             by_partition[partition].add(offset)
         return by_partition
+
+
+def _either_or_moved(before: Value, added: Value) -> Value:
+    return before if before == added else MOVED

@@ -33,6 +33,12 @@ TRANSIENT_WORDS: tuple[str, ...] = ()
 REFUSED_WORDS = ("HY105",)
 WRONG_WORDS: tuple[str, ...] = ()
 
+# After an error XACT_ABORT ends the transaction, but a tool goes on behind the next GO: without a transaction it may
+# only parse what follows.
+SCRIPT_HEAD = "SET XACT_ABORT ON;\nGO\n"
+SCRIPT_SEPARATOR = "GO\nIF @@TRANCOUNT = 0 SET NOEXEC ON;\nGO"
+SCRIPT_FOOT = "SET NOEXEC OFF;\nGO\n"
+
 _DIALECT = mssql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -54,6 +60,15 @@ def _set_session(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET NOCOUNT OFF")
         cursor.execute(f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000:d}")
+
+
+def wait_until_alone(connection: Connection) -> None:
+    """Take an application lock, which ends with the transaction, however long a migration before this one lasts."""
+    connection.exec_driver_sql(
+        "DECLARE @taken INT; EXEC @taken = sp_getapplock @Resource = 'kafkajourney.migrations', "
+        "@LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = -1; "
+        "IF @taken < 0 BEGIN; THROW 50000, 'the lock of the migrations could not be taken', 1; END"
+    )
 
 
 def _notice_lost_connection(context: ExceptionContext) -> None:

@@ -35,6 +35,10 @@ TRANSIENT_STATES = (
 TRANSIENT_WORDS: tuple[str, ...] = ()
 REFUSED_WORDS = ("cannot adapt type",)
 WRONG_WORDS: tuple[str, ...] = ()
+SCRIPT_HEAD = SCRIPT_SEPARATOR = SCRIPT_FOOT = ""
+
+MIGRATIONS = 0x6B61666B616A
+"""The number of the advisory lock of migrations: any that other programs are not likely to take."""
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -71,6 +75,13 @@ def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]], _context
         for row in rows:
             copy.write_row(row)
     return True
+
+
+def wait_until_alone(connection: Connection) -> None:
+    """Take an advisory lock, which ends with the transaction, however long a migration before this one lasts."""
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATIONS:d})")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1000:d}")
 
 
 def row_check(group: Group) -> Callable[[Row], None]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Column, String
 
@@ -34,11 +34,14 @@ def text_check(group: Group, length_of: Callable[[str], int], forbidden: str = "
     """Return what refuses a row with a text that is longer than its column, whatever its characters.
 
     Databases refuse that themselves, but for blanks at the end, which they cut off as SQL has it. ``length_of`` is how
-    the database counts, at most two for a character; ``forbidden`` is a character that it has no form for.
+    the database counts, at most two for a character; ``forbidden`` is a character that it has no form for, within JSON
+    neither.
     """
     texts = [(place, column) for place, column in enumerate(group.own_columns) if _is_text(column)]
     short = [(place, length // 2 if length_of is not len else length) for place, length in _limits(texts)]
     places = [place for place, _column in texts]
+    jsons = [place for place, column in enumerate(group.own_columns) if is_json(column)] if forbidden else []
+    escaped = json.dumps(forbidden)[1:-1]
 
     def check(row: Row) -> None:
         for place, length in short:
@@ -49,8 +52,14 @@ def text_check(group: Group, length_of: Callable[[str], int], forbidden: str = "
             for place in places:
                 text = row[place]
                 if text is not None and forbidden in text:
-                    name = group.own_columns[place].name
-                    raise RefusedError(f"the database refuses the row: {name} holds the character {forbidden!r}")
+                    refuse_character(group.own_columns[place].name)
+            for place in jsons:
+                text = row[place]
+                if text is not None and escaped in text and (path := path_to(forbidden, json.loads(text))):
+                    refuse_character(".".join((group.own_columns[place].name, *path)))
+
+    def refuse_character(name: str) -> NoReturn:
+        raise RefusedError(f"the database refuses the row: {name} holds the character {forbidden!r}")
 
     def refuse_long(row: Row) -> None:
         for place, length in _limits(texts):
@@ -59,6 +68,27 @@ def text_check(group: Group, length_of: Callable[[str], int], forbidden: str = "
                 raise RefusedError(f"the database refuses the row: {name} is longer than {length} characters")
 
     return check
+
+
+def path_to(character: str, value: Any) -> tuple[str, ...]:
+    """Return the names of the fields that lead to a text with this character within a JSON value, none where none do.
+
+    A key that has the character is the last of them.
+    """
+    match value:
+        case dict():
+            for key, item in value.items():
+                if character in key:
+                    return (repr(key),)
+                if isinstance(item, str) and character in item:
+                    return (key,)
+                if path := path_to(character, item):
+                    return (key, *path)
+        case list():
+            for n, item in enumerate(value):
+                if (isinstance(item, str) and character in item) or path_to(character, item):
+                    return (str(n), *path_to(character, item))
+    return ()
 
 
 def _is_text(column: Column[Any]) -> bool:

@@ -18,6 +18,8 @@ TRANSIENT_WORDS = ("locked", "busy", "disk I/O error", "database or disk is full
 REFUSED_WORDS = ("binding parameter",)
 WRONG_WORDS = ("no such table", "no such column", "no column named", "readonly database", "file is not a database")
 
+SCRIPT_HEAD = SCRIPT_SEPARATOR = SCRIPT_FOOT = ""
+
 _DIALECT = sqlite.dialect()
 
 
@@ -38,6 +40,11 @@ def _connect(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     # A deferred transaction that turns from reading to writing does not wait for another writer, it fails at once.
     connection.exec_driver_sql("BEGIN" if is_read_only(connection) else "BEGIN IMMEDIATE")
+
+
+def wait_until_alone(connection: Connection) -> None:
+    """Begin the transaction: whoever may write is alone in SQLite."""
+    connection.exec_driver_sql("SELECT 1")
 
 
 def row_check(group: Group) -> Callable[[Row], None]:

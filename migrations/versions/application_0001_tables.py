@@ -1,6 +1,6 @@
-"""The first tables.
+"""Every event, and the plays of each user.
 
-Revision ID: 0001
+Revision ID: application_0001
 Revises:
 """
 
@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mssql, postgresql
 
-revision = "0001"
+revision = "application_0001"
 down_revision = None
-branch_labels = None
+branch_labels = ("application",)
 depends_on = None
 
 # Written out and not taken from the tables: a migration stays as it was when the tables move on.
@@ -23,7 +23,6 @@ GUID = sa.String(36).with_variant(mssql.UNIQUEIDENTIFIER(), "mssql").with_varian
 BINARY = "Latin1_General_100_BIN2"
 USER_ID = sa.Unicode(128).with_variant(sa.Unicode(128, collation=BINARY), "mssql")
 TOPIC = sa.String(249).with_variant(sa.String(249, collation=BINARY), "mssql")
-GROUP = sa.String(255).with_variant(sa.String(255, collation=BINARY), "mssql")
 JSON_TEXT = sa.UnicodeText().with_variant(mssql.NVARCHAR(), "mssql")
 
 
@@ -51,34 +50,8 @@ def upgrade() -> None:
         sa.Column("last_played_at", UTC_MILLIS, nullable=False),
         sa.PrimaryKeyConstraint("user_id", name="pk_video_plays", mssql_clustered=True),
     )
-    op.create_table(
-        "consumer_progress",
-        sa.Column("consumer_group", GROUP, nullable=False),
-        sa.Column("topic", TOPIC, nullable=False),
-        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("next_offset", sa.BigInteger(), nullable=False),
-        sa.Column("updated_at", UTC_MILLIS, nullable=False),
-        sa.PrimaryKeyConstraint(
-            "consumer_group", "topic", "partition", name="pk_consumer_progress", mssql_clustered=True
-        ),
-    )
-    op.create_table(
-        "dead_letters",
-        sa.Column("consumer_group", GROUP, nullable=False),
-        sa.Column("topic", TOPIC, nullable=False),
-        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("reason", sa.Unicode(1024), nullable=False),
-        sa.Column("set_aside_at", UTC_MILLIS, nullable=False),
-        sa.Column("replayed_at", UTC_MILLIS, nullable=True),
-        sa.PrimaryKeyConstraint(
-            "consumer_group", "topic", "partition", "offset", name="pk_dead_letters", mssql_clustered=True
-        ),
-    )
 
 
 def downgrade() -> None:
-    op.drop_table("dead_letters")
-    op.drop_table("consumer_progress")
     op.drop_table("video_plays")
     op.drop_table("journey_events")
