@@ -3,15 +3,17 @@
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from kafkajourney import __version__
 from kafkajourney.command import logs
-from kafkajourney.settings import DEFAULTS, ENVIRONMENT, load
+from kafkajourney.settings import DEFAULTS, ENVIRONMENT, load, variables
+from kafkajourney.settings.layers import read_dotenv
 
 P = ParamSpec("P")
 
@@ -30,6 +32,7 @@ _HELP = {
     "schema_registry_url": "URL of the schema registry.",
     "database_url": "SQLAlchemy URL of the database.",
     "topic": "Topic of the events.",
+    "group_prefix": "Before the consumer groups' names, for a second deployment on the same topic.",
 }
 
 
@@ -39,8 +42,11 @@ def settings_options(*names: str) -> Callable[[Callable[..., R]], Callable[..., 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(function)
         def command(**arguments: Any) -> R:
+            context, folder = click.get_current_context(), Path.cwd()
             options = {name: arguments.pop(name) for name in names}
-            return function(settings=load(options, os.environ, Path.cwd()), **arguments)
+            typed = {n: v for n, v in options.items() if context.get_parameter_source(n) is ParameterSource.COMMANDLINE}
+            _tell_unknown(context, folder)
+            return function(settings=load(typed, os.environ, folder, names), **arguments)
 
         decorated: Callable[..., R] = command
         for name in reversed(names):
@@ -50,8 +56,26 @@ def settings_options(*names: str) -> Callable[[Callable[..., R]], Callable[..., 
     return decorate
 
 
+def _tell_unknown(context: click.Context, folder: Path) -> None:
+    """Warn of variables that nothing reads; raise SettingsError for one that is nearly a setting's."""
+    own = set(_variables(context.find_root().command, context.find_root().auto_envvar_prefix or ""))
+    groups = [path.parent.name for path in folder.glob("consumers/*/__main__.py")]
+    for place, names in (("", os.environ), (" in .env", read_dotenv(folder))):
+        for name in variables.unknown(names, own, groups):
+            log.warning("%s%s is no setting, and is not used", name, place, extra=logs.event("unknown_variable"))
+
+
+def _variables(command: click.Command, prefix: str) -> Iterator[str]:
+    """Yield the environment variables of the options of a command and of its subcommands."""
+    for parameter in command.params:
+        explicit = parameter.envvar if isinstance(parameter.envvar, str) else None
+        yield explicit or f"{prefix}_{parameter.name}".upper()
+    for name, subcommand in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from _variables(subcommand, f"{prefix}_{name}".upper().replace("-", "_"))
+
+
 def _settings_option(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    default = "the SQL Server of docker-compose.yml" if name == "database_url" else DEFAULTS[name]
+    default = "the SQL Server of docker-compose.yml" if name == "database_url" else DEFAULTS[name] or "none"
     return click.option(
         f"--{name.replace('_', '-')}",
         envvar=ENVIRONMENT[name],

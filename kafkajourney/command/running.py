@@ -10,6 +10,7 @@ import click
 
 from kafkajourney.command import logs
 from kafkajourney.errors import KafkaJourneyError
+from kafkajourney.settings import variables
 
 INTERRUPTED = 130
 
@@ -24,6 +25,8 @@ def main(command: click.Command, prefix: str) -> NoReturn:
     environment variable has one all the same: ``prefix``, for a group the subcommand, and the option's name.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in variables.injected(os.environ):
+        del os.environ[name]  # no option may take it for its own
     logs.set_up("text")  # until --log-format is read
     _show_variables(command)
     try:

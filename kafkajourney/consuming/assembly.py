@@ -12,13 +12,15 @@ from kafkajourney.consuming.caught_up import CaughtUp
 from kafkajourney.consuming.dead_letters import DeadLetterTopic
 from kafkajourney.consuming.idle import Idle
 from kafkajourney.consuming.loop import ConsumeLoop, Options
+from kafkajourney.consuming.outside import Remade, Strangers
 from kafkajourney.consuming.records import RecordMaker
 from kafkajourney.consuming.settling import AskBounds
 from kafkajourney.consuming.silence import Silence
 from kafkajourney.database.store import Store
 from kafkajourney.database.writing import check_row, writer
 from kafkajourney.group import Group
-from kafkajourney.kafka import clients, reading
+from kafkajourney.kafka import bounds, clients, reading
+from kafkajourney.kafka.topic_ids import TopicIds
 from kafkajourney.registry.absent import AbsentIds
 from kafkajourney.registry.client import Registry
 from kafkajourney.registry.decoder import Decoder
@@ -46,10 +48,13 @@ class Assembly:
         self._observer = monitor.observer
         self._silence = Silence(settings.topic, monitor.observer)
         listeners = [self._silence.take, *([monitor.on_statistics] if monitor.on_statistics else [])]
-        self._consumer = clients.consumer(settings, group.name, *listeners)
+        group_id = settings.group_id(group.name)
+        self._consumer = clients.consumer(settings, group_id, *listeners)
         self._asker = clients.asker(settings)
-        self._group = group
-        self._ask_bounds: AskBounds = partial(reading.bounds_told, self._asker, settings.topic)
+        self._group_id = group_id
+        # The embedded broker has no topic that could be made anew, and does not know the question.
+        self._topic_id = _unknown if settings.embedded else TopicIds(self._asker, settings.topic)
+        self._ask_bounds: AskBounds = partial(bounds.bounds_told, self._asker, settings.topic, topic_id=self._topic_id)
         self._store = Store(engine, settings, group.name, writer(group))
         decode = Decoder(registry, load(), application.current().event_classes, group.wanted, AbsentIds(GRACE))
         self.loop = ConsumeLoop(
@@ -57,7 +62,7 @@ class Assembly:
             self._ask_bounds,
             RecordMaker(settings.topic, decode, group.rows, check_row(engine, group)),
             self._store,
-            DeadLetterTopic(partial(clients.dead_letter_producer, settings), settings.topic, group.name),
+            DeadLetterTopic(partial(clients.dead_letter_producer, settings), settings.topic, group_id),
             self._observer,
             options,
             stop,
@@ -69,7 +74,7 @@ class Assembly:
 
     def ends(self, partitions: Collection[int]) -> dict[int, int]:
         """Return the end offset of each of these partitions; raise BrokerAwayError where one is not told."""
-        return reading.ends_told(self._asker, self._settings.topic, partitions)
+        return bounds.ends_told(self._asker, self._settings.topic, partitions)
 
     def watch(self, ends: Mapping[int, int] | None) -> Callable[[], bool]:
         """Return what looks at the loop before each turn: whether it is idle or hears nothing, and whether it is done.
@@ -79,17 +84,24 @@ class Assembly:
         idle = Idle(
             self.loop.positions,
             partial(reading.require_topic, self._consumer, self._settings),
-            partial(reading.owned_partitions, self._asker, self._group.name),
+            partial(reading.owned_partitions, self._asker, self._group_id),
             self._observer,
         )
+        strangers = Strangers(self._committed, self._store.progress, self._observer)
+        remade = Remade(self._topic_id, lambda: self._store.topic_id, self.loop.settle_anew)
         is_caught_up = _never if ends is None else self._caught_up(ends)
 
         def look() -> bool:
             idle.look()
             self._silence.look(self.loop.positions.going)
+            strangers.look()
+            remade.look()
             return is_caught_up()
 
         return look
+
+    def _committed(self) -> Mapping[int, int]:
+        return reading.committed(self._consumer, self._settings.topic, self.partitions())
 
     def _caught_up(self, ends: Mapping[int, int]) -> CaughtUp:
         return CaughtUp(
@@ -104,3 +116,7 @@ class Assembly:
 
 def _never() -> bool:
     return False
+
+
+def _unknown() -> None:
+    return None

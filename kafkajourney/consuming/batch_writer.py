@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from kafkajourney.consuming.batch import Batch
 from kafkajourney.consuming.letters import Letters
 from kafkajourney.consuming.positions import Positions
-from kafkajourney.errors import FencedError, RefusedError, StopError, without_row
+from kafkajourney.errors import FencedError, PartitionError, RefusedError, StopError, without_row
 from kafkajourney.events import Move, Record
 from kafkajourney.watching.observer import Observer
 
@@ -15,7 +15,7 @@ from kafkajourney.watching.observer import Observer
 class Store(Protocol):
     """Where a group's rows and progress are kept."""
 
-    def begin(self, starts: Mapping[int, int]) -> Mapping[int, int]: ...  # noqa: D102
+    def begin(self, starts: Mapping[int, int], topic_id: str | None) -> Mapping[int, int | PartitionError]: ...  # noqa: D102
     def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None: ...  # noqa: D102
     def refused(self, records: Sequence[Record], moves: Mapping[int, Move]) -> list[tuple[Record, RefusedError]]: ...  # noqa: D102
 

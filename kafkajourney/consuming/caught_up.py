@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from kafkajourney.consuming.positions import Positions
 from kafkajourney.consuming.settling import AskBounds, gap_between
 from kafkajourney.errors import StopError, TransientError
-from kafkajourney.kafka.reading import Bounds
+from kafkajourney.kafka.bounds import Bounds
 
 ASK_EVERY = 0.5
 """Seconds between two questions to the database for the progress of the others."""

@@ -165,7 +165,7 @@ def noted(connection: Connection, settings: Settings, selection: Selection) -> l
 
 def kept(reader: Consumer, settings: Settings, group: str) -> Iterator[tuple[Place, Any]]:
     """Yield the messages of a group's dead-letter topic with the places that they come from."""
-    name = dead_letter_topic(settings.topic, group)
+    name = dead_letter_topic(settings.topic, settings.group_id(group))
     metadata = reading.topics(reader, settings).get(name)
     for partition in metadata.partitions if metadata is not None else ():
         low, high = reading.watermarks(reader, name, partition)

@@ -167,6 +167,10 @@ class ConsumeLoop:
         self._assignment.pause(failed)
         self._observer.failed(error, failed, self.positions.fail(failed, self._clock()))
 
+    def settle_anew(self, error: TransientError) -> None:
+        """Hold all partitions against broker and database again, for a reason that was seen from outside."""
+        self._fail(list(self.positions.assigned), error)
+
     def _leave(self, give_up: threading.Event) -> None:
         """Commit the offsets that are stored and leave the group; not for ever where the broker is away."""
         self._assignment.hard_end.arm(self._options.closing_patience + HARD_END)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kafkajourney.background import in_thread
 from kafkajourney.errors import KafkaJourneyError, PartitionError, TransientError
-from kafkajourney.kafka.reading import Bounds
+from kafkajourney.kafka.bounds import Bounds
 
 Told = Mapping[int, Bounds | KafkaJourneyError]
 """The first and the end offset of each partition, or why the broker does not tell them."""
@@ -16,8 +16,11 @@ Told = Mapping[int, Bounds | KafkaJourneyError]
 AskBounds = Callable[[Collection[int]], Told]
 """Asks the broker for the bounds of partitions, all at once; raises BrokerAwayError."""
 
-Begin = Callable[[Mapping[int, int]], Mapping[int, int]]
-"""Asks the database for the next offsets; one that was never begun begins at the offset that is given."""
+Begin = Callable[[Mapping[int, int], str | None], Mapping[int, int | PartitionError]]
+"""Asks the database for the next offsets; one that was never begun begins at the offset that is given.
+
+The second argument is the topic's id, where the broker tells it.
+"""
 
 
 EACH_AFTER = 0.5
@@ -86,9 +89,17 @@ def where_to_go_on(topic: str, told: Told, begin: Begin) -> Mapping[int, int | K
     Raises TransientError where none of them can.
     """
     bounds = {p: answer for p, answer in told.items() if isinstance(answer, Bounds)}
-    offsets = begin({p: of.first for p, of in bounds.items()}) if bounds else {}
-    faults = {p: answer for p, answer in told.items() if not isinstance(answer, Bounds)}
-    return {**faults, **{p: gap_between(topic, p, offsets[p], of) or offsets[p] for p, of in bounds.items()}}
+    topic_id = next((of.topic_id for of in bounds.values()), None)
+    begun = begin({p: of.first for p, of in bounds.items()}, topic_id) if bounds else {}
+    answers: dict[int, int | KafkaJourneyError] = {}
+    for partition, answer in told.items():
+        if not isinstance(answer, Bounds):
+            answers[partition] = answer
+        elif isinstance(offset := begun[partition], int):
+            answers[partition] = gap_between(topic, partition, offset, answer) or offset
+        else:
+            answers[partition] = offset
+    return answers
 
 
 def gap_between(topic: str, partition: int, offset: int, bounds: Bounds) -> PartitionError | None:

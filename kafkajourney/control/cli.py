@@ -2,6 +2,7 @@
 
 import time
 from contextlib import nullcontext
+from operator import itemgetter
 
 import click
 from rich.console import Console
@@ -75,7 +76,7 @@ def up(settings: Settings, partitions: int) -> int:
     command. The broker keeps at most 5 MiB a partition, in memory: for more than a look, use a real one.
     """
     with embedded_stack(STATE_FOLDER, settings.topic, partitions) as stack:
-        for name, value in addresses(stack).items():
+        for name, value in filter(itemgetter(1), addresses(stack).items()):
             console.print(f"{name:<20} {value}")
         console.print("\nReady. In other shells of this folder:")
         for line in (
@@ -133,7 +134,7 @@ def topic_() -> None:
     type=click.FloatRange(0),
     help="How long records are kept, 0 for ever; longer than your oldest database backup.  [default: the broker's]",
 )
-@settings_options("bootstrap_servers", "topic")
+@settings_options("bootstrap_servers", "topic", "group_prefix")
 def create(settings: Settings, partitions: int, replication: int, retention_hours: float | None) -> None:
     """Create the topic and the groups' dead-letter topics, where they do not exist.
 

@@ -11,7 +11,9 @@ from kafkajourney.database import engines, revisions
 from kafkajourney.errors import KafkaJourneyError
 from kafkajourney.kafka import clients, reach, reading, topics
 from kafkajourney.registry.client import NotRegisteredError, Registry
-from kafkajourney.settings import Settings
+from kafkajourney.settings import TOML_FILE, Settings
+from kafkajourney.settings.masking import is_secret, masked
+from kafkajourney.settings.variables import variable_of
 
 
 class Finding(NamedTuple):
@@ -24,6 +26,8 @@ class Finding(NamedTuple):
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield a finding for each part; of parts that need one another, the first that is not well is the last."""
+    for name, source in sorted(settings.sources.items()):
+        yield Finding("settings", well=True, text=_setting(settings, name, source))
     chains: tuple[dict[str, Callable[[Settings], str]], ...] = (
         {"broker": _broker, "topic": _topic, "dead letters": _dead_letters},
         {"registry": _registry, "schemas": _schemas},
@@ -36,6 +40,26 @@ def examine(settings: Settings) -> Iterator[Finding]:
             except KafkaJourneyError as error:
                 yield Finding(part, well=False, text=str(error))
                 break
+
+
+def _setting(settings: Settings, name: str, source: str) -> str:
+    """Return a value with where it comes from, secrets masked."""
+    table, _, key = name.partition(" ")
+    if not key:
+        value = getattr(settings, f"safe_{name}", None) or getattr(settings, name)
+        return f"{name} = {value or 'none'} ({source})"
+    value = masked(key, str(getattr(settings, table)[key]))
+    moved = (
+        f"; a secret: move it to {variable_of(table, key)} in .env, which git ignores"
+        if is_exposed(key, source)
+        else ""
+    )
+    return f"{key} = {value} ({source}{moved})"
+
+
+def is_exposed(name: str, source: str) -> bool:
+    """Whether a secret stands in the file that git does not ignore."""
+    return is_secret(name) and source.startswith(TOML_FILE)
 
 
 def _broker(settings: Settings) -> str:
@@ -58,7 +82,9 @@ def _topic(settings: Settings) -> str:
 
 def _dead_letters(settings: Settings) -> str:
     """Look whether the broker keeps dead letters for ever, which its own defaults may not."""
-    names = [topics.dead_letter_topic(settings.topic, group) for group in application.current().groups]
+    names = [
+        topics.dead_letter_topic(settings.topic, settings.group_id(group)) for group in application.current().groups
+    ]
     if settings.embedded:
         return "are kept until the embedded broker ends"
     client = clients.admin(settings)

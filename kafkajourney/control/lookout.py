@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from sqlalchemy import func, select
 
 from kafkajourney.background import in_thread
 from kafkajourney.database import engines
 from kafkajourney.database.tables import consumer_progress, dead_letters
 from kafkajourney.database.views import READ_ONLY
-from kafkajourney.errors import KafkaJourneyError, SettingsError, StopError
+from kafkajourney.errors import BrokerAwayError, KafkaJourneyError, SettingsError, StopError
 from kafkajourney.kafka import clients, reach, reading
+from kafkajourney.kafka.topic_ids import TopicIds
 from kafkajourney.registry.client import Registry
 from kafkajourney.settings import Settings
 
@@ -51,6 +52,8 @@ class Stored(NamedTuple):
     progress: dict[str, dict[int, int]]
     letters: dict[str, tuple[int, int]]
     """Dead letters, and how many of them were replayed."""
+    topic_ids: dict[str, dict[int, str | None]]
+    """Of which topic the progress is, None where that is not known."""
 
 
 class Look(NamedTuple):
@@ -61,6 +64,7 @@ class Look(NamedTuple):
     bounds: dict[int, tuple[int, int]]
     """The first offset of each of the topic's partitions, and its end offset."""
     members: dict[str, list[Member]]
+    topic_id: str | None
     committed: dict[str, dict[int, int]]
     oldest: dict[str, dict[int, int]]
     """When the first unstored record was made, in milliseconds since the epoch."""
@@ -77,6 +81,15 @@ class Look(NamedTuple):
         starts = {partition: begun.get(partition, first) for partition, (first, _end) in self.bounds.items()}
         return {partition: (start, max(start, self.bounds[partition][1])) for partition, start in starts.items()}
 
+    def topic_ids(self, group: str) -> dict[int, str | None]:
+        """Return of which topic the progress of each partition is, None where that is not known."""
+        return self.stored.topic_ids.get(group, {}) if self.stored else {}
+
+    def committed_beyond(self, group: str) -> dict[int, int]:
+        """Return the committed offset of each partition where the database has not come so far."""
+        progress = self.stored.progress.get(group, {}) if self.stored else {}
+        return {p: at for p, at in self.committed.get(group, {}).items() if self.stored and at > progress.get(p, 0)}
+
 
 class Lookout:
     """Looks at broker, registry and database, again and again over the same connections.
@@ -90,7 +103,8 @@ class Lookout:
         self._engine = engines.engine(settings)
         self._registry = Registry(settings, max_retries=0)
         self._admin = clients.admin(settings)
-        self._readers = {group: clients.reader(settings, group) for group in self._groups}
+        self._readers = {group: clients.reader(settings, settings.group_id(group)) for group in self._groups}
+        self._topic_ids = TopicIds(self._admin, settings.topic)
         self._question: futures.Future[Stored] | None = None
 
     def close(self) -> None:
@@ -108,13 +122,18 @@ class Lookout:
         problems: list[Problem] = []
         # The database first: what is produced meanwhile adds to the lag, which can so never be below nothing.
         stored = _known(problems, "database", self._ask_database)
-        look = Look(datetime.now(UTC), stored, {}, {}, {}, {}, problems, [], self._groups)
-        if _known(problems, "broker", lambda: reading.topics(self._admin, self._settings)) is not None:
+        is_there = _known(problems, "broker", lambda: reading.topics(self._admin, self._settings)) is not None
+        topic_id = _known([], "topic", self._topic_ids) if is_there and not self._settings.embedded else None
+        look = Look(datetime.now(UTC), stored, {}, {}, topic_id, {}, {}, problems, [], self._groups)
+        if is_there:
             look.bounds.update(_known(problems, "topic", self._bounds) or {})
             look.members.update(self._members(look.notes))
         for group, reader in self._readers.items() if look.bounds else ():
             look.committed[group] = self._committed(reader, group, look)
             look.oldest[group] = self._oldest(reader, group, look)
+        if stored and any(look.committed_beyond(group) for group in self._groups):
+            # Offsets are committed after the transaction: asked again, this database has what its own consumers did.
+            look = look._replace(stored=_known([], "database", self._ask_database) or stored)
         _known(problems, "registry", self._registry.subjects)
         return look
 
@@ -136,16 +155,21 @@ class Lookout:
 
     def _read_tables(self) -> Stored:
         of, letter = consumer_progress.c, dead_letters.c
-        moves = select(of.consumer_group, of.partition, of.next_offset).where(of.topic == self._settings.topic)
+        moves = select(of.consumer_group, of.partition, of.next_offset, of.topic_id).where(
+            of.topic == self._settings.topic
+        )
         counts = select(letter.consumer_group, func.count(), func.count(letter.replayed_at))
         counts = counts.where(letter.topic == self._settings.topic).group_by(letter.consumer_group)
         progress: dict[str, dict[int, int]] = {}
+        ids: dict[str, dict[int, str | None]] = {}
         with engines.reached(self._settings), self._engine.connect() as plain:
             connection = plain.execution_options(**READ_ONLY)
-            for group, partition, offset in connection.execute(moves):
+            for group, partition, offset, topic_id in connection.execute(moves):
                 progress.setdefault(group, {})[partition] = offset
+                ids.setdefault(group, {})[partition] = topic_id
             clock = time.monotonic()
-            return Stored(clock, progress, {group: (n, again) for group, n, again in connection.execute(counts)})
+            letters = {group: (n, again) for group, n, again in connection.execute(counts)}
+            return Stored(clock, progress, letters, ids)
 
     # --- the broker -----------------------------------------------------------------------------------------------
 
@@ -155,8 +179,10 @@ class Lookout:
 
     def _members(self, notes: list[str]) -> dict[str, list[Member]]:
         members = {}
-        asked = self._admin.describe_consumer_groups(list(self._groups), request_timeout=reach.REACH_TIMEOUT)
-        for group, answer in asked.items():
+        ids = {self._settings.group_id(group): group for group in self._groups}
+        asked = self._admin.describe_consumer_groups(list(ids), request_timeout=reach.REACH_TIMEOUT)
+        for group_id, answer in asked.items():
+            group = ids[group_id]
             try:
                 members[group] = [self._member(told) for told in answer.result().members]
             except KafkaException as error:
@@ -168,15 +194,11 @@ class Lookout:
         return Member(told.member_id, told.client_id, told.host.lstrip("/"), sorted(own))
 
     def _committed(self, reader: Consumer, group: str, look: Look) -> dict[int, int]:
-        # Not AdminClient.list_consumer_group_offsets: while a group's coordinator loads, that can end the process with
-        # a segmentation fault (https://github.com/confluentinc/librdkafka/issues/5040).
-        places = [TopicPartition(self._settings.topic, partition) for partition in look.bounds]
         try:
-            told = reader.committed(places, timeout=reach.REACH_TIMEOUT)
-        except KafkaException as error:
-            look.notes.append(f"What {group} has committed is not known: {_reason(error.args[0])}.")
+            return reading.committed(reader, self._settings.topic, look.bounds)
+        except BrokerAwayError as error:
+            look.notes.append(f"What {group} has committed is not known: {error}.")
             return {}
-        return {place.partition: place.offset for place in told if place.error is None and place.offset >= 0}
 
     def _oldest(self, reader: Consumer, group: str, look: Look) -> dict[int, int]:
         spans = {p: (max(start, look.bounds[p][0]), end) for p, (start, end) in look.unstored(group).items()}

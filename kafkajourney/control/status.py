@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 
 import click
@@ -15,124 +15,14 @@ from rich.table import Table
 
 from kafkajourney import application
 from kafkajourney.command.options import SETTINGS, settings_options
-from kafkajourney.control.lookout import Look, Lookout, Member, Problem, Stored
+from kafkajourney.control.group_state import Group, Partition, Status, status_of
+from kafkajourney.control.lookout import Lookout
 from kafkajourney.errors import StopError
 from kafkajourney.kafka import clients
 from kafkajourney.settings import Settings
 
 WIDTH = 1000
 """Columns where there is no terminal: no sentence is broken for a file."""
-
-# --- what is shown: the JSON has the same names; None is what is not known, or not there ------------------------------
-
-
-@dataclass(frozen=True)
-class Partition:
-    """How far a group is in one partition."""
-
-    partition: int
-    member_id: str | None
-    first_offset: int | None
-    end_offset: int | None
-    next_offset: int | None
-    committed_offset: int | None
-    lag_records: int | None
-    oldest_unstored_seconds: float | None
-
-
-@dataclass(frozen=True)
-class Group:
-    """A consumer group."""
-
-    group: str
-    members: list[Member] | None
-    lag_records: int | None
-    records_per_second: float | None
-    oldest_unstored_seconds: float | None
-    dead_letters_open: int | None
-    dead_letters_replayed: int | None
-    partitions: list[Partition]
-
-
-@dataclass(frozen=True)
-class Status:
-    """All of it."""
-
-    at: str
-    topic: str
-    groups: list[Group]
-    problems: list[Problem]
-    notes: list[str]
-
-
-# --- from a look to what is shown -----------------------------------------------------------------------------------
-
-
-def status_of(topic: str, look: Look, before: Stored | None) -> Status:
-    """Return what a look says; the rate is what was stored since ``before``."""
-    groups = [_group(name, look, before) for name in look.groups]
-    gaps = [Problem("progress", gap) for group in groups for gap in _gaps(group)]
-    at = look.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Status(at, topic, groups, look.problems + gaps, look.notes)
-
-
-def _group(name: str, look: Look, before: Stored | None) -> Group:
-    progress = look.stored.progress.get(name, {}) if look.stored else {}
-    letters, replayed = look.stored.letters.get(name, (0, 0)) if look.stored else (None, None)
-    partitions = [_partition(p, name, look, progress.get(p)) for p in sorted(look.bounds.keys() | progress.keys())]
-    lags = [p.lag_records for p in partitions if p.lag_records is not None]
-    ages = [p.oldest_unstored_seconds for p in partitions if p.oldest_unstored_seconds is not None]
-    return Group(
-        name,
-        look.members.get(name),
-        sum(lags) if look.bounds and len(lags) == len(partitions) else None,
-        _rate(name, look, before),
-        max(ages, default=None),
-        None if letters is None or replayed is None else letters - replayed,
-        replayed,
-        partitions,
-    )
-
-
-def _partition(partition: int, group: str, look: Look, next_offset: int | None) -> Partition:
-    first, end = look.bounds.get(partition, (None, None))
-    start, stop = look.unstored(group).get(partition, (None, None))
-    made = look.oldest.get(group, {}).get(partition)
-    owners = [member.member_id for member in look.members.get(group, []) if partition in member.partitions]
-    return Partition(
-        partition,
-        owners[0] if owners else None,
-        first,
-        end,
-        next_offset,
-        look.committed.get(group, {}).get(partition),
-        None if start is None or stop is None else stop - start,
-        None if made is None else max(0.0, round(look.at.timestamp() - made / 1000, 3)),
-    )
-
-
-def _rate(group: str, look: Look, before: Stored | None) -> float | None:
-    if before is None or look.stored is None or look.stored.clock <= before.clock:
-        return None
-    firsts = {partition: first for partition, (first, _end) in look.bounds.items()}
-    old = firsts | before.progress.get(group, {})
-    moved = sum(
-        offset - old.get(partition, offset) for partition, offset in look.stored.progress.get(group, {}).items()
-    )
-    return round(moved / (look.stored.clock - before.clock), 1)
-
-
-def _gaps(group: Group) -> Iterator[str]:
-    """Yield a sentence for each partition in which the topic does not have what the group needs next."""
-    for p in group.partitions:
-        if p.next_offset is None or p.first_offset is None or p.end_offset is None:
-            continue
-        if not p.first_offset <= p.next_offset <= p.end_offset:
-            yield (
-                f"{group.group} goes on at offset {p.next_offset} of partition {p.partition}, but the topic has "
-                f"{p.first_offset} to {p.end_offset}: its consumers stop there. See docs/operations.md, A gap."
-            )
-
 
 # --- the screen -----------------------------------------------------------------------------------------------------
 

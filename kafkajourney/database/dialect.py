@@ -32,8 +32,8 @@ class Dialect(Protocol):
     SCRIPT_FOOT: str
     """What it ends with."""
 
-    def set_up(self, engine: Engine) -> None:
-        """Prepare the engine's connections."""
+    def set_up(self, engine: Engine, *, may_create: bool) -> None:
+        """Prepare the engine's connections; ``may_create``: a database that connecting would make may be made."""
 
     def wait_until_alone(self, connection: Connection) -> None:
         """Wait until no other transaction migrates the database, and keep others waiting until this one ends."""

@@ -23,12 +23,16 @@ GET_DRIVER = (
 )
 
 
-def engine(settings: Settings) -> Engine:
+def engine(settings: Settings, *, may_create: bool = False) -> Engine:
     """Return an engine for the settings' database; nothing is connected yet.
 
-    Raises SettingsError where the driver is not installed.
+    ``may_create``: a SQLite file that is not there is made, else connecting is refused. Raises SettingsError where the
+    driver is not installed.
     """
-    url = _with_driver(make_url(settings.database_url))
+    try:
+        url = _with_driver(make_url(settings.database_url))
+    except SettingsError as error:
+        raise SettingsError(f"{settings.hint('database_url')}{error}") from error
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     connect = dict(DIALECTS[url.get_backend_name()].CONNECT_ARGUMENTS)
@@ -40,7 +44,9 @@ def engine(settings: Settings) -> Engine:
         raise SettingsError(f"The driver for {settings.safe_database_url} is not installed ({error}).") from error
     except SQLAlchemyError as error:
         raise SettingsError(f"The database URL {settings.safe_database_url} cannot be used: {error}") from error
-    dialect_of(made).set_up(made)
+    if made.dialect.is_async:
+        raise SettingsError(f"The driver of {settings.safe_database_url} is asynchronous. Leave it out of the URL.")
+    dialect_of(made).set_up(made, may_create=may_create)
     return made
 
 
@@ -107,9 +113,8 @@ def reached(settings: Settings) -> Iterator[None]:
         with sorted_errors(settings):
             yield
     except TransientError as error:
-        raise DatabaseAwayError(
-            f"No database answers at {settings.safe_database_url}: {error}. Start it, or set KAFKAJOURNEY_DATABASE_URL."
-        ) from error
+        where = f"{settings.hint('database_url')}No database answers at {settings.safe_database_url}"
+        raise DatabaseAwayError(f"{where}: {error}. Start it, or set KAFKAJOURNEY_DATABASE_URL.") from error
 
 
 @contextmanager

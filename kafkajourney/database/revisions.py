@@ -27,7 +27,7 @@ def migrate(settings: Settings, act: Callable[[Config], None]) -> None:
     branches.scripts()
     config = branches.alembic_config()
     with (
-        engines.disposed(engines.engine(settings)) as made,
+        engines.disposed(engines.engine(settings, may_create=True)) as made,
         engines.reached(settings),
         made.connect() as connection,
         branches.clear_errors(),
@@ -43,7 +43,7 @@ def migrate(settings: Settings, act: Callable[[Config], None]) -> None:
 
 def upgrade(settings: Settings, revision: str = NEWEST) -> None:
     """Bring the tables forward to a revision. A database that a newer version has migrated is left as it is."""
-    with engines.disposed(engines.engine(settings)) as made, engines.reached(settings):
+    with engines.disposed(engines.engine(settings, may_create=True)) as made, engines.reached(settings):
         found = standing(made)
     if revision == NEWEST and found.is_ahead and not found.is_behind:
         return

@@ -16,7 +16,7 @@ from kafkajourney.database.refused import refused_among
 from kafkajourney.database.tables import consumer_progress, dead_letters
 from kafkajourney.database.views import READ_ONLY
 from kafkajourney.database.writing import Write
-from kafkajourney.errors import FencedError, RefusedError
+from kafkajourney.errors import FencedError, PartitionError, RefusedError
 from kafkajourney.events import Move, Record, utc_naive
 from kafkajourney.settings import Settings
 
@@ -63,21 +63,31 @@ class Store:
         self._group = group
         self._write = write
         self._now = now
+        self.topic_id: str | None = None
+        """The id of the topic that was begun with, where the broker tells it; it goes into the progress."""
 
     def progress(self) -> dict[int, int]:
         """Return the next offset of every partition that the group has begun."""
-        statement = select(_progress.partition, _progress.next_offset).where(
+        return {partition: offset for partition, (offset, _topic_id) in self._known().items()}
+
+    def _known(self) -> dict[int, tuple[int, str | None]]:
+        """Return the next offset of every partition that the group has begun, and of which topic it is."""
+        statement = select(_progress.partition, _progress.next_offset, _progress.topic_id).where(
             _progress.consumer_group == self._group, _progress.topic == self._settings.topic
         )
         with (
             sorted_errors(self._settings),
             self._engine.connect().execution_options(**READ_ONLY) as connection,
         ):
-            return {row.partition: row.next_offset for row in connection.execute(statement)}
+            return {row.partition: (row.next_offset, row.topic_id) for row in connection.execute(statement)}
 
-    def begin(self, starts: Mapping[int, int]) -> dict[int, int]:
-        """Return the next offset of each of these partitions; one that was never begun begins at its start."""
-        progress = self.progress()
+    def begin(self, starts: Mapping[int, int], topic_id: str | None = None) -> dict[int, int | PartitionError]:
+        """Return the next offset of each of these partitions; one that was never begun begins at its start.
+
+        One whose progress is of a topic with another id cannot go on: why, is in its place.
+        """
+        self.topic_id = topic_id
+        progress = self._known()
         rows = [
             {
                 "consumer_group": self._group,
@@ -85,6 +95,7 @@ class Store:
                 "partition": partition,
                 "next_offset": start,
                 "updated_at": utc_naive(self._now()),
+                "topic_id": topic_id,
             }
             for partition, start in starts.items()
             if partition not in progress
@@ -95,7 +106,19 @@ class Store:
                     connection.execute(insert(consumer_progress), rows)
                 except IntegrityError as error:
                     raise FencedError("another consumer began the same partition") from error
-        return {partition: progress.get(partition, start) for partition, start in starts.items()}
+        found = {partition: progress.get(partition, (start, topic_id)) for partition, start in starts.items()}
+        return {
+            partition: offset if is_same(of, topic_id) else self._remade(partition, offset, str(of))
+            for partition, (offset, of) in found.items()
+        }
+
+    def _remade(self, partition: int, offset: int, before: str) -> PartitionError:
+        topic = self._settings.topic
+        return PartitionError(
+            f"The database goes on at offset {offset} of {topic} [{partition}], but of a topic that was deleted (id "
+            f"{before}); the one that is there now was made anew (id {self.topic_id}). Nothing was skipped. See "
+            "docs/operations.md, A gap."
+        )
 
     def commit(self, records: Sequence[Record], moves: Mapping[int, Move]) -> None:
         """Store the records' rows, note the dead letters and advance the progress, all or nothing.
@@ -158,8 +181,9 @@ class Store:
         }
 
     def _advance(self, connection: Connection, partition: int, move: Move, now: datetime) -> None:
+        of_topic = {} if self.topic_id is None else {"topic_id": self.topic_id}
         moved = connection.execute(
-            _ADVANCE.values(next_offset=move.next_offset, updated_at=now),
+            _ADVANCE.values(next_offset=move.next_offset, updated_at=now, **of_topic),
             {
                 "group": self._group,
                 "of": self._settings.topic,
@@ -173,6 +197,11 @@ class Store:
                 f"{move.expected}: another consumer moved it, and nothing was written",
                 partition,
             )
+
+
+def is_same(one: str | None, other: str | None) -> bool:
+    """Whether two topic ids can be of the same topic: one that is not known can be any."""
+    return one is None or other is None or one == other
 
 
 def _bounded(reason: str) -> str:

@@ -60,8 +60,8 @@ def _why_unreachable(settings: Settings, error: KafkaError) -> StopError | Broke
             f"The broker at {at} closes the connection at once ({reason}). Correct security.protocol in [kafka]."
         )
     return BrokerAwayError(
-        f"No Kafka broker answers at {at} ({reason}). Start one (kafkajourney up, or docker compose up -d), or set "
-        "KAFKAJOURNEY_BOOTSTRAP_SERVERS."
+        f"{settings.hint('bootstrap_servers')}No Kafka broker answers at {at} ({reason}). Start one "
+        "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_BOOTSTRAP_SERVERS."
     )
 
 

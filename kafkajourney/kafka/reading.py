@@ -1,22 +1,19 @@
 """What the broker has: topics, partitions, their first and end offsets, and their records."""
 
-import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent import futures
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._metadata import TopicMetadata
 
 from kafkajourney.errors import BrokerAwayError, StopError
@@ -70,80 +67,6 @@ def end_offsets(settings: Settings) -> dict[int, int]:
         client.close()
 
 
-def ends_told(
-    client: AdminClient, topic: str, partitions: Collection[int], timeout: float = REACH_TIMEOUT
-) -> dict[int, int]:
-    """Return the end offset of each of these partitions; raise BrokerAwayError where one is not told in time."""
-    try:
-        asked = _asked(client, topic, partitions, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
-        return {partition: _offset(answer, timeout) for partition, answer in asked.items()}
-    except futures.TimeoutError as error:
-        raise BrokerAwayError(f"the broker does not tell the ends of {topic}: {error}") from error
-    except KafkaException as error:
-        # This kind of client never renews by itself what it knows of leaders: after an election all would be refused.
-        with contextlib.suppress(KafkaException):
-            client.list_topics(timeout=timeout)
-        raise BrokerAwayError(f"the broker does not tell the ends of {topic}: {error.args[0].str()}") from error
-
-
-class Bounds(NamedTuple):
-    """What a partition has."""
-
-    first: int
-    """The offset of its first record."""
-    end: int
-    """The offset behind its last record."""
-
-
-def bounds_told(
-    client: AdminClient, topic: str, partitions: Collection[int], timeout: float = REACH_TIMEOUT
-) -> dict[int, Bounds | BrokerAwayError]:
-    """Return the bounds of all these partitions by one question, or why one is not told (it has no leader)."""
-    firsts = _asked(client, topic, partitions, OffsetSpec.earliest(), timeout)  # type: ignore[no-untyped-call]
-    ends = _asked(client, topic, partitions, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
-    told: dict[int, Bounds | BrokerAwayError] = {}
-    for partition in partitions:
-        try:
-            told[partition] = Bounds(_offset(firsts[partition], timeout), _offset(ends[partition], timeout))
-        except (KafkaException, futures.TimeoutError) as error:
-            told[partition] = BrokerAwayError(f"the broker does not tell the offsets of {topic} [{partition}]: {error}")
-    if silent := [partition for partition, answer in told.items() if isinstance(answer, BrokerAwayError)]:
-        told |= {
-            p: BrokerAwayError(f"{topic} [{p}] has no leader") for p in _leaderless(client, topic, silent, timeout)
-        }
-    return told
-
-
-def _asked(
-    client: AdminClient, topic: str, partitions: Collection[int], spec: OffsetSpec, timeout: float
-) -> dict[int, futures.Future[Any]]:
-    """Ask for one offset of each of these partitions, by one question; return the answers that are to come."""
-    if not partitions:
-        return {}  # which this client refuses to ask
-    places = {TopicPartition(topic, partition): spec for partition in partitions}
-    committed = IsolationLevel.READ_COMMITTED  # as the consumers read
-    asked = client.list_offsets(places, isolation_level=committed, request_timeout=timeout)
-    return {place.partition: answer for place, answer in asked.items()}
-
-
-def _offset(answer: futures.Future[Any], timeout: float) -> int:
-    """Return the offset that was told; raise TimeoutError for one that is none, as a broker tells that comes up."""
-    offset = int(answer.result(2 * timeout).offset)
-    if offset < 0:
-        raise futures.TimeoutError(f"it tells {offset}")
-    return offset
-
-
-def _leaderless(client: AdminClient, topic: str, partitions: Collection[int], timeout: float) -> list[int]:
-    """Return which of these partitions have no leader; learn anew who leads, which this kind of client never does."""
-    try:
-        metadata = client.list_topics(timeout=timeout).topics.get(topic)
-    except KafkaException:
-        return []
-    known = metadata.partitions if metadata is not None else {}
-    return [p for p in partitions if p in known and known[p].leader < 0]
-
-
 def owned_partitions(client: AdminClient, group: str, timeout: float = REACH_TIMEOUT) -> int | None:
     """Return how many partitions the members of a group have, None where the broker does not tell."""
     try:
@@ -152,6 +75,22 @@ def owned_partitions(client: AdminClient, group: str, timeout: float = REACH_TIM
     except (KafkaException, futures.TimeoutError):
         return None
     return sum(len(member.assignment.topic_partitions) for member in members)
+
+
+def committed(client: Consumer, topic: str, partitions: Collection[int]) -> dict[int, int]:
+    """Return the offsets that the client's group has committed of these partitions; raise BrokerAwayError.
+
+    Not by AdminClient.list_consumer_group_offsets: while a group's coordinator loads, that can end the process with a
+    segmentation fault (https://github.com/confluentinc/librdkafka/issues/5040).
+    """
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    try:
+        told = client.committed(places, timeout=REACH_TIMEOUT)
+    except KafkaException as error:
+        raise BrokerAwayError(
+            f"the broker does not tell what is committed of {topic}: {error.args[0].str()}"
+        ) from error
+    return {place.partition: place.offset for place in told if place.error is None and place.offset >= 0}
 
 
 def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:

@@ -43,7 +43,8 @@ def create(
     letters = {"max.message.bytes": str(clients.DEAD_LETTER_BYTES)} | kept(FOR_EVER)
     admin = clients.admin(settings)
     existing = reading.topics(admin, settings)
-    wanted = {settings.topic: partitions} | {dead_letter_topic(settings.topic, group): 1 for group in groups}
+    letter_topics = [dead_letter_topic(settings.topic, settings.group_id(group)) for group in groups]
+    wanted = {settings.topic: partitions} | dict.fromkeys(letter_topics, 1)
     sentences = []
     for name, number in wanted.items():
         found = existing.get(name)

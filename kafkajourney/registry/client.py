@@ -36,6 +36,7 @@ class Registry:
 
     def __init__(self, settings: Settings, *, max_retries: int = 1) -> None:
         self._address = settings.safe_schema_registry_url
+        self._hint = settings.hint("schema_registry_url")
         self._has_certificate = "ssl.certificate.location" in settings.schema_registry
         timeout = settings.schema_registry.get("timeout", 10)
         if not isinstance(timeout, int | float):
@@ -103,8 +104,8 @@ class Registry:
             if "certificate" in str(error).lower() or "[SSL" in str(error):
                 raise StopError(self._why_no_tls(str(error))) from error
             raise RegistryAwayError(
-                f"No schema registry answers at {self._address} ({error or type(error).__name__}). Start one "
-                "(kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_SCHEMA_REGISTRY_URL."
+                f"{self._hint}No schema registry answers at {self._address} ({error or type(error).__name__}). "
+                "Start one (kafkajourney up, or docker compose up -d), or set KAFKAJOURNEY_SCHEMA_REGISTRY_URL."
             ) from error
         except SchemaRegistryError as error:
             raise self._sorted(error) from error

@@ -165,6 +165,17 @@ class LoopLog(Observer):
         sentence = f": nothing comes of {self._topic} {numbers}: {reasons}"
         self._remind(outage, "silent", BrokerAwayError.cause, sentence, partitions=numbers)
 
+    def strangers(self, partitions: Mapping[int, tuple[int, int]]) -> None:  # noqa: D102
+        numbers = sorted(partitions)
+        places = ", ".join(f"[{p}] {partitions[p][0]} (the database: {partitions[p][1]})" for p in numbers)
+        log.warning(
+            "the group has committed offsets of %s that this database has not reached: %s. Either the database was "
+            "restored, and what it lacks is stored again; or consumers with another database are in the group: then "
+            "give one deployment a group_prefix (KAFKAJOURNEY_GROUP_PREFIX)",
+            *(self._topic, places),
+            extra=event("strangers", partitions=numbers),
+        )
+
     def waiting(self, seconds: float) -> None:  # noqa: D102
         self._late_since = self._clock() - seconds
         self._remind_of_late_answer(self._late_since)

@@ -59,6 +59,9 @@ class Observer:
     def silent(self, partitions: Mapping[int, str]) -> None:
         """Nothing comes of these partitions any more, for these reasons; told every few seconds, until ``settled``."""
 
+    def strangers(self, partitions: Mapping[int, tuple[int, int]]) -> None:
+        """Of these partitions the group has committed the first offset, and the database has only the second."""
+
     def waiting(self, seconds: float) -> None:
         """Broker or database have not answered for so long; polling goes on meanwhile, with all partitions paused."""
 

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 from kafkajourney.command.logs import event
 from kafkajourney.database import engines
 from kafkajourney.errors import SettingsError
-from kafkajourney.kafka import clients, reading
+from kafkajourney.kafka import bounds, clients
 from kafkajourney.registry.client import Registry
 from kafkajourney.settings import Settings
 from kafkajourney.watching.consumer_metrics import ConsumerMetrics
@@ -71,7 +71,7 @@ def _ends(settings: Settings) -> Callable[..., Mapping[int, int]]:
 
     The consumer may be closed while another thread asks it.
     """
-    return partial(reading.ends_told, clients.asker(settings), settings.topic)
+    return partial(bounds.ends_told, clients.asker(settings), settings.topic)
 
 
 def _broker_probe(ends: Callable[..., Mapping[int, int]]) -> Probe:

@@ -19,7 +19,8 @@ from sqlalchemy import URL
 
 from kafkajourney.errors import SettingsError, StopError
 from kafkajourney.kafka import clients
-from kafkajourney.settings import DEFAULTS, ENVIRONMENT, OWN_PROPERTIES, PROMISED, TOML_FILE, Settings, load
+from kafkajourney.settings import DEFAULTS, ENVIRONMENT, TOML_FILE, Settings, load
+from kafkajourney.settings.rules import OWN_PROPERTIES, PROMISED
 from kafkajourney.state import STATE_FOLDER, claimed, running_stack
 
 LAYERS = ("option", "environment", "dotenv", "toml", "stack")
@@ -30,6 +31,7 @@ VALUES = {
     "schema_registry_url": "http://{}:8081",
     "database_url": "sqlite:///{}.db",
     "topic": "{}",
+    "group_prefix": "{}-",
 }
 
 SUBSETS = [set(c) for size in range(len(LAYERS) + 1) for c in itertools.combinations(LAYERS, size)]

@@ -6,8 +6,8 @@ from threading import Event
 import pytest
 
 from kafkajourney.consuming.settling import EACH_AFTER, BesideTheLoop, Told, where_to_go_on
-from kafkajourney.errors import BrokerAwayError
-from kafkajourney.kafka.reading import Bounds
+from kafkajourney.errors import BrokerAwayError, PartitionError
+from kafkajourney.kafka.bounds import Bounds
 from tests.support.loop import Bench, Message
 from tests.support.processes import wait_for
 
@@ -99,7 +99,7 @@ def test_what_was_asked_before_a_partition_went_and_came_back_is_forgotten(
 def test_the_database_is_asked_only_for_what_the_broker_has() -> None:
     asked: list[Mapping[int, int]] = []
 
-    def begin(starts: Mapping[int, int]) -> Mapping[int, int]:
+    def begin(starts: Mapping[int, int], _topic_id: str | None) -> Mapping[int, int | PartitionError]:
         asked.append(starts)
         return dict.fromkeys(starts, 7)
 

@@ -21,8 +21,9 @@ from confluent_kafka import Producer
 from rich.console import Console
 from sqlalchemy import text
 
+from kafkajourney.control.group_state import Group, Partition, Status, status_of
 from kafkajourney.control.lookout import Look, Member, Problem, Stored
-from kafkajourney.control.status import Group, Partition, Status, screen, status_of
+from kafkajourney.control.status import screen
 from kafkajourney.database import engines
 from kafkajourney.settings import ENVIRONMENT, Settings
 from tests.stack import RealStack
@@ -335,11 +336,12 @@ def test_watching_outlasts_the_database(real: RealStack, real_commands: Commands
 # --- what is not seen on a stack ----------------------------------------------------------------------------------
 
 NOW = datetime(2026, 3, 14, 9, 26, 53, 589000, tzinfo=UTC)
-STORED = Stored(12.5, {"journey": {0: 30, 1: 5}}, {"journey": (7, 3)})
+STORED = Stored(12.5, {"journey": {0: 30, 1: 5}}, {"journey": (7, 3)}, {})
 LOOK = Look(
     at=NOW,
     stored=STORED,
     bounds={0: (0, 31), 1: (2, 5)},
+    topic_id=None,
     members={"journey": [Member("member-a", "kafkajourney", "10.0.0.1", [0, 1])]},
     committed={"journey": {0: 29}},
     oldest={"journey": {0: int(NOW.timestamp() * 1000) - 90_500}},
@@ -350,7 +352,7 @@ LOOK = Look(
 
 
 def test_the_rate_is_what_was_stored_since_the_look_before() -> None:
-    before = Stored(10.0, {"journey": {0: 10}}, {})
+    before = Stored(10.0, {"journey": {0: 10}}, {}, {})
     journey, analytic = status_of("t", LOOK, before).groups
     assert journey.records_per_second == 9.2  # 20 of partition 0, 3 of partition 1 that begins at 2, in 2.5 s
     assert analytic.records_per_second == 0.0

@@ -104,6 +104,9 @@ def test_a_version_table_of_somebody_else_is_left_as_it_is(before: Settings) -> 
 
 
 def test_a_revision_0001_of_somebody_else_is_not_ours(empty: Settings) -> None:
+    revisions.upgrade(empty)
+    revisions.downgrade(empty, "base")
+    execute(empty, "DROP TABLE kafkajourney_version")
     execute(
         empty, "CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('0001')"
     )

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kafkajourney.errors import BrokerAwayError
-from kafkajourney.kafka.reading import Bounds, bounds_told, ends_told
+from kafkajourney.kafka.bounds import Bounds, bounds_told, ends_told
 
 
 class FakeAdmin:

@@ -13,13 +13,14 @@ from kafkajourney.errors import (
     DecodeError,
     FencedError,
     KafkaJourneyError,
+    PartitionError,
     RecordError,
     RefusedError,
     StopError,
     TransientError,
 )
 from kafkajourney.events import Decoded, Move, Record
-from kafkajourney.kafka.reading import Bounds
+from kafkajourney.kafka.bounds import Bounds
 from kafkajourney.watching.loop_log import LoopLog
 from kafkajourney.watching.observer import Observer, Stored, together
 
@@ -147,7 +148,8 @@ class FakeStore:
             raise self.failures.pop(0)
         return self.next_offsets
 
-    def begin(self, starts: Mapping[int, int]) -> Mapping[int, int]:
+    def begin(self, starts: Mapping[int, int], topic_id: str | None) -> Mapping[int, int | PartitionError]:
+        self.topic_id = topic_id
         self.before_begin()
         if self.failures:
             raise self.failures.pop(0)

@@ -168,6 +168,7 @@ def test_a_probe_asks_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_database_is_asked_for_what_the_consumers_need(tmp_path: Path) -> None:
+    (tmp_path / "some.db").touch()
     settings = Settings("127.0.0.1:1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/some.db", "t")
     with (
         engines.disposed(engines.engine(settings)) as engine,

@@ -45,7 +45,7 @@ _DIALECT = mssql.dialect()  # type: ignore[no-untyped-call]
 # --- connections ------------------------------------------------------------------------------------------------
 
 
-def set_up(engine: Engine) -> None:
+def set_up(engine: Engine, *, may_create: bool) -> None:  # noqa: ARG001 # connecting makes none
     """Prepare the engine's connections."""
     event.listen(engine, "connect", _set_session)
     event.listen(engine, "handle_error", _notice_lost_connection)

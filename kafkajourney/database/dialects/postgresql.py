@@ -43,7 +43,7 @@ MIGRATIONS = 0x6B61666B616A
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-def set_up(engine: Engine) -> None:
+def set_up(engine: Engine, *, may_create: bool) -> None:  # noqa: ARG001 # connecting makes none
     """Prepare the engine's connections."""
     event.listen(engine, "connect", _bound_waits)
     event.listen(engine, "begin", _let_readers_rest)

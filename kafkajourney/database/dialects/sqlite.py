@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -10,6 +11,7 @@ from sqlalchemy.dialects import sqlite
 from kafkajourney.database.dialects.rows import text_check
 from kafkajourney.database.dialects.upsert import names_of, upsert
 from kafkajourney.database.views import READ_ONLY, is_read_only
+from kafkajourney.errors import DatabaseAwayError, StopError
 from kafkajourney.group import Group, Row
 
 CONNECT_ARGUMENTS: Mapping[str, Any] = {}
@@ -23,10 +25,27 @@ SCRIPT_HEAD = SCRIPT_SEPARATOR = SCRIPT_FOOT = ""
 _DIALECT = sqlite.dialect()
 
 
-def set_up(engine: Engine) -> None:
-    """Prepare the engine's connections."""
+def set_up(engine: Engine, *, may_create: bool) -> None:
+    """Prepare the engine's connections; those to a file that is not there are refused, unless it may be made."""
+    event.listen(engine, "do_connect", lambda *_: _require_file(engine.url.database or "", may_create=may_create))
     event.listen(engine, "connect", _connect)
     event.listen(engine, "begin", _begin)
+
+
+def _require_file(database: str, *, may_create: bool) -> None:
+    """Refuse a file that connecting would make unasked: an empty database beside the one that is meant."""
+    if database in ("", ":memory:"):
+        raise StopError("A SQLite database in memory is gone with each command. Name a file: sqlite:///file.db.")
+    path = Path(database).absolute()
+    if path.exists() or database.startswith("file:"):  # of a URI the mode says what may be done
+        return
+    if not path.parent.is_dir():
+        raise DatabaseAwayError(f"there is no folder {path.parent}")
+    if not may_create:
+        raise StopError(
+            f"There is no database {path}. Make it (python -m migrations upgrade), or correct the URL: without a slash "
+            "at its beginning the path is one below the working folder."
+        )
 
 
 def _connect(connection: Any, _record: object) -> None:

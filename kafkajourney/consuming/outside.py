@@ -1,0 +1,97 @@
+"""What only a look from outside shows: consumers of another database in the group, and a topic that was made anew."""
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent import futures
+from typing import Generic, TypeVar
+
+from kafkajourney.background import in_thread
+from kafkajourney.errors import BrokerAwayError, KafkaJourneyError
+from kafkajourney.watching.observer import Observer
+
+LOOK_EVERY = 10.0
+"""Seconds between two looks."""
+
+T = TypeVar("T")
+
+
+class Question(Generic[T]):
+    """Asks the same again and again, beside the loop."""
+
+    def __init__(self, ask: Callable[[], T], clock: Callable[[], float]) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._ask_at = clock() + LOOK_EVERY
+        self._open: futures.Future[T] | None = None
+
+    def answer(self) -> T | None:
+        """Return an answer that has come, None where none has; ask, where it is time to. Waits for nothing."""
+        answer = None
+        if self._open is not None and self._open.done():
+            done, self._open = self._open, None
+            with contextlib.suppress(KafkaJourneyError):  # an outage: the loop tells of it
+                answer = done.result()
+        if self._open is None and self._clock() >= self._ask_at:
+            self._ask_at = self._clock() + LOOK_EVERY
+            self._open = in_thread(self._ask)
+        return answer
+
+
+class Strangers:
+    """Looks whether the group has committed offsets that the database has not: consumers of another one are in it.
+
+    ``committed`` asks the broker, ``progress`` the database. They are asked in this order, and offsets are committed
+    after the transaction: what this database's own consumers do meanwhile does not look like it.
+    """
+
+    def __init__(
+        self,
+        committed: Callable[[], Mapping[int, int]],
+        progress: Callable[[], Mapping[int, int]],
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._committed = committed
+        self._progress = progress
+        self._observer = observer
+        self._question = Question(self._beyond, clock)
+        self._told: Collection[int] = ()
+
+    def look(self) -> None:
+        """Look, where it is time to, and tell what is new."""
+        beyond = self._question.answer()
+        if beyond is None:
+            return
+        if beyond.keys() - self._told:
+            self._observer.strangers(beyond)
+        self._told = beyond.keys()
+
+    def _beyond(self) -> Mapping[int, tuple[int, int]]:
+        """Return the committed offset and the database's, of partitions whose first is the greater."""
+        committed = self._committed()
+        progress = self._progress()
+        return {p: (offset, progress.get(p, 0)) for p, offset in committed.items() if offset > progress.get(p, 0)}
+
+
+class Remade:
+    """Looks whether the topic still is the one whose offsets the database has, while the loop goes on."""
+
+    def __init__(
+        self,
+        ask_id: Callable[[], str | None],
+        known_id: Callable[[], str | None],
+        settle_anew: Callable[[BrokerAwayError], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._known_id = known_id
+        self._settle_anew = settle_anew
+        self._question = Question(ask_id, clock)
+        self._told: str | None = None
+
+    def look(self) -> None:
+        """Look, where it is time to, and have all partitions settled anew where the topic is another one."""
+        found, known = self._question.answer(), self._known_id()
+        if found is not None and known is not None and found not in (known, self._told):
+            self._told = found
+            self._settle_anew(BrokerAwayError("the topic was deleted and made anew"))
