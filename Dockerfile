@@ -15,11 +15,17 @@ RUN --mount=type=bind,target=/source,rw \
     --mount=type=cache,target=/root/.cache/pip \
     pip install --root-user-action=ignore -c /source/constraints.txt '/source[otel]'
 
+# The application: a team's own image copies its folder here instead.
+WORKDIR /app
+COPY kafkajourney.toml ./
+COPY schemas schemas
+COPY producer producer
+COPY consumers consumers
+COPY migrations migrations
+
 # By number, so that Kubernetes can tell that it is not root.
 RUN useradd --uid 1000 --create-home kafkajourney
 USER 1000
-# kafkajourney.toml is read from here.
-WORKDIR /home/kafkajourney
-ENV PYTHONUNBUFFERED=1
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 CMD ["kafkajourney", "--help"]

@@ -1,8 +1,8 @@
 """The application that a command works for: its event types, its consumer groups, its migrations.
 
-They are what a team changes; the library knows none of them by name. An application is the packages ``schemas``,
-``consumers`` and ``migrations``: those of the working folder where its ``kafkajourney.toml`` has a table
-``[application]``, else those that Python finds first (with ``python -m`` the working folder comes first as well).
+They are what a team changes; the library knows none of them by name. An application is a folder whose
+``kafkajourney.toml`` has a table ``[application]``, with the packages ``schemas``, ``consumers`` and ``migrations``:
+the working folder, or the checkout that the library is run from.
 """
 
 import sys
@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from kafkajourney.errors import StopError
 from kafkajourney.group import Group
@@ -22,55 +21,76 @@ from kafkajourney.settings import TOML_FILE
 NAMESPACE = "kafkajourney.events"
 """The namespace of event types where that table names none."""
 
+PACKAGES = ("schemas", "producer", "consumers", "migrations")
+"""What an application consists of."""
+
+_LIBRARY = Path(__file__).parent
+
 
 @dataclass(frozen=True)
 class Application:
     """Where the parts of an application are."""
 
-    schemas: Path
-    """The folder that holds a folder for each event type, and ``events.py``, the classes generated from them."""
-    migrations: Path
-    """The folder of its ``versions``, the revisions of its own tables."""
+    folder: Path
     namespace: str = NAMESPACE
     """The namespace of its event types."""
+
+    @property
+    def schemas(self) -> Path:
+        """Return the folder that holds one for each event type, and ``events.py``, the classes generated from them."""
+        return self.folder / "schemas"
+
+    @property
+    def migrations(self) -> Path:
+        """Return the folder of its ``versions``, the revisions of its own tables."""
+        return self.folder / "migrations"
 
     @cached_property
     def event_classes(self) -> Mapping[str, type]:
         """Return the generated class of each event type, by subject (the record's full name)."""
-        classes: Mapping[str, type] = import_module("schemas.events").EVENT_TYPES
+        classes: Mapping[str, type] = self._module("schemas.events").EVENT_TYPES
         return classes
 
     @cached_property
     def groups(self) -> Mapping[str, Group]:
         """Return the consumer groups by name, in the application's order."""
-        return {group.name: group for group in import_module("consumers").GROUPS}
+        return {group.name: group for group in self._module("consumers").GROUPS}
+
+    def _module(self, name: str) -> ModuleType:
+        """Return a module of the application; raise StopError where Python finds one of somebody else."""
+        if str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))  # a console script does not look in the working folder
+        found = import_module(name)
+        if self.folder not in Path(found.__file__ or "").parents:
+            raise StopError(
+                f"Python finds another package {name.partition('.')[0]!r} than that of the application in "
+                f"{self.folder}: {found.__file__}. Take it off PYTHONPATH."
+            )
+        return found
 
 
 @cache
 def current() -> Application:
     """Return the application of this process; raise StopError where there is none."""
-    folder = Path.cwd()
-    table = _application_table(folder)
-    if table is not None and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))  # a console script does not look in the working folder
-    namespace = (table or {}).get("namespace", NAMESPACE)
-    return Application(_folder_of("schemas"), _folder_of("migrations"), str(namespace))
+    for folder in (Path.cwd(), _LIBRARY.parent):
+        if (found := at(folder)) is not None:
+            return found
+    raise StopError(
+        "There is no application in this folder. Make one (kafkajourney new shop), and run the command there; a folder "
+        f"is one where its {TOML_FILE} has a table [application]."
+    )
 
 
-def _application_table(folder: Path) -> Mapping[str, Any] | None:
-    """Return the table ``[application]`` of a folder's settings, None where it has none."""
+def at(folder: Path) -> Application | None:
+    """Return the application that a folder is, None where it is none."""
     try:
         table = tomllib.loads((folder / TOML_FILE).read_text(encoding="utf-8")).get("application")
     except (OSError, ValueError):  # what is wrong with the file, the settings say
         return None
-    return table if isinstance(table, dict) else None
+    return Application(folder, str(table.get("namespace", NAMESPACE))) if isinstance(table, dict) else None
 
 
-def _folder_of(package: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise StopError(
-            f"There is no application here: Python finds no package {package!r}. Run the command in the folder of an "
-            "application, one that has the folders schemas, consumers and migrations."
-        )
-    return Path(spec.origin).parent
+def built_in() -> Path:
+    """Return the folder of the application that comes with the library: as data of the wheel, or the checkout's."""
+    packed = _LIBRARY / "_application"
+    return packed if packed.is_dir() else _LIBRARY.parent

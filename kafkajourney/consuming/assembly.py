@@ -52,8 +52,7 @@ class Assembly:
         self._consumer = clients.consumer(settings, group_id, *listeners)
         self._asker = clients.asker(settings)
         self._group_id = group_id
-        # The embedded broker has no topic that could be made anew, and does not know the question.
-        self._topic_id = _unknown if settings.embedded else TopicIds(self._asker, settings.topic)
+        self._topic_id = TopicIds(self._asker, settings.topic)
         self._ask_bounds: AskBounds = partial(bounds.bounds_told, self._asker, settings.topic, topic_id=self._topic_id)
         self._store = Store(engine, settings, group.name, writer(group))
         decode = Decoder(registry, load(), application.current().event_classes, group.wanted, AbsentIds(GRACE))
@@ -116,7 +115,3 @@ class Assembly:
 
 def _never() -> bool:
     return False
-
-
-def _unknown() -> None:
-    return None

@@ -92,6 +92,7 @@ class Remade:
     def look(self) -> None:
         """Look, where it is time to, and have all partitions settled anew where the topic is another one."""
         found, known = self._question.answer(), self._known_id()
-        if found is not None and known is not None and found not in (known, self._told):
+        if found is not None and found not in (known, self._told):
             self._told = found
-            self._settle_anew(BrokerAwayError("the topic was deleted and made anew"))
+            is_new = "the broker tells the topic's id, which it did not before"
+            self._settle_anew(BrokerAwayError(is_new if known is None else "the topic was deleted and made anew"))

@@ -1,8 +1,10 @@
 """``kafkajourney``: the stack, the demo, the doctor, the verification, the dead letters."""
 
+import os
 import time
 from contextlib import nullcontext
 from operator import itemgetter
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -16,6 +18,7 @@ from kafkajourney.command.running import main as run
 from kafkajourney.command.signals import stop_on_signal
 from kafkajourney.control import demo, doctor
 from kafkajourney.control.dlq import dlq
+from kafkajourney.control.new import copy, new
 from kafkajourney.control.status import status
 from kafkajourney.control.verify.report import Report
 from kafkajourney.control.verify.show import show
@@ -54,6 +57,8 @@ def demo_(settings: Settings, events: int, rate: float, stack: str) -> None:
     One producer, three journey consumers and two analytic ones, as separate processes. Kill any consumer with
     kill -9 while it runs: it is started again, and the result is the same.
     """
+    if stack == "embedded":
+        _go_to_an_application()
     with embedded_stack(STATE_FOLDER / "demo") if stack == "embedded" else nullcontext(settings) as used:
         before = sum(reading.end_offsets(used).values())
         began = time.monotonic()
@@ -75,11 +80,13 @@ def up(settings: Settings, partitions: int) -> int:
     Commands in other shells of the same folder find them by themselves. Everything begins empty and ends with this
     command. The broker keeps at most 5 MiB a partition, in memory: for more than a look, use a real one.
     """
+    is_private = _go_to_an_application()
     with embedded_stack(STATE_FOLDER, settings.topic, partitions) as stack:
         for name, value in filter(itemgetter(1), addresses(stack).items()):
             console.print(f"{name:<20} {value}")
-        console.print("\nReady. In other shells of this folder:")
+        console.print("\nReady. In other shells" + (":" if is_private else " of this folder:"))
         for line in (
+            *([f"cd {Path.cwd()}"] if is_private else []),
             "python -m consumers.journey --echo",
             "python -m consumers.analytic --echo",
             "python -m producer",
@@ -147,8 +154,21 @@ def create(settings: Settings, partitions: int, replication: int, retention_hour
         click.echo(sentence)
 
 
+kafkajourney.add_command(new)
 kafkajourney.add_command(dlq)
 kafkajourney.add_command(status)
+
+
+def _go_to_an_application() -> bool:
+    """Work in a private copy of the application that comes along where the folder is none; return whether so."""
+    try:
+        application.current()
+    except StopError:
+        folder = STATE_FOLDER / "application"
+        copy(folder)
+        os.chdir(folder)  # the processes of the demo begin there as well
+        return True
+    return False
 
 
 def _verified(settings: Settings) -> Report:

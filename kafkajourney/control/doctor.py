@@ -26,8 +26,7 @@ class Finding(NamedTuple):
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield a finding for each part; of parts that need one another, the first that is not well is the last."""
-    for name, source in sorted(settings.sources.items()):
-        yield Finding("settings", well=True, text=_setting(settings, name, source))
+    yield from settings_shown(settings)
     chains: tuple[dict[str, Callable[[Settings], str]], ...] = (
         {"broker": _broker, "topic": _topic, "dead letters": _dead_letters},
         {"registry": _registry, "schemas": _schemas},
@@ -42,6 +41,12 @@ def examine(settings: Settings) -> Iterator[Finding]:
                 break
 
 
+def settings_shown(settings: Settings) -> Iterator[Finding]:
+    """Yield each setting and property with where it comes from, secrets masked."""
+    for name, source in sorted(settings.sources.items(), key=lambda item: item[0].rpartition(" ")[2]):
+        yield Finding("setting", well=True, text=_setting(settings, name, source))
+
+
 def _setting(settings: Settings, name: str, source: str) -> str:
     """Return a value with where it comes from, secrets masked."""
     table, _, key = name.partition(" ")
@@ -49,17 +54,9 @@ def _setting(settings: Settings, name: str, source: str) -> str:
         value = getattr(settings, f"safe_{name}", None) or getattr(settings, name)
         return f"{name} = {value or 'none'} ({source})"
     value = masked(key, str(getattr(settings, table)[key]))
-    moved = (
-        f"; a secret: move it to {variable_of(table, key)} in .env, which git ignores"
-        if is_exposed(key, source)
-        else ""
-    )
-    return f"{key} = {value} ({source}{moved})"
-
-
-def is_exposed(name: str, source: str) -> bool:
-    """Whether a secret stands in the file that git does not ignore."""
-    return is_secret(name) and source.startswith(TOML_FILE)
+    if is_secret(key) and source.startswith(TOML_FILE):
+        source += f"; a secret: move it to {variable_of(table, key)} in .env, which git ignores"
+    return f"{key} = {value} ({source})"
 
 
 def _broker(settings: Settings) -> str:

@@ -48,10 +48,11 @@ class Status:
 def status_of(topic: str, look: Look, before: Stored | None) -> Status:
     """Return what a look says; the rate is what was stored since ``before``."""
     groups = [_group(name, look, before) for name in look.groups]
-    found = (sentence for group in groups for sentence in (*gaps(group), *strangers(group.group, look)))
+    found = (sentence for group in groups for sentence in (*gaps(group), *remade(group.group, look)))
     problems = [*look.problems, *(Problem("progress", sentence) for sentence in found)]
+    notes = [*look.notes, *(sentence for group in groups for sentence in strangers(group.group, look))]
     at = look.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Status(at, topic, groups, problems, look.notes)
+    return Status(at, topic, groups, problems, notes)
 
 
 def _group(name: str, look: Look, before: Stored | None) -> Group:
@@ -100,14 +101,18 @@ def _rate(group: str, look: Look, before: Stored | None) -> float | None:
     return round(moved / (look.stored.clock - before.clock), 1)
 
 
-def strangers(group: str, look: Look) -> Iterator[str]:
-    """Yield a sentence where the progress is not of this topic, or the group's offsets are not of this database."""
+def remade(group: str, look: Look) -> Iterator[str]:
+    """Yield a sentence where the progress is of a topic that is no longer there."""
     known = {topic_id for topic_id in look.topic_ids(group).values() if topic_id is not None}
     if look.topic_id is not None and known - {look.topic_id}:
         yield (
             f"The progress of {group} is of a topic that was deleted; the one that is there was made anew. See "
             "docs/operations.md, A gap."
         )
+
+
+def strangers(group: str, look: Look) -> Iterator[str]:
+    """Yield a sentence where the group's committed offsets are not of this database."""
     if beyond := look.committed_beyond(group):
         places = ", ".join(f"partition {p}: {offset}" for p, offset in sorted(beyond.items()))
         yield (

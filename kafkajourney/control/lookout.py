@@ -123,7 +123,7 @@ class Lookout:
         # The database first: what is produced meanwhile adds to the lag, which can so never be below nothing.
         stored = _known(problems, "database", self._ask_database)
         is_there = _known(problems, "broker", lambda: reading.topics(self._admin, self._settings)) is not None
-        topic_id = _known([], "topic", self._topic_ids) if is_there and not self._settings.embedded else None
+        topic_id = self._topic_ids() if is_there else None
         look = Look(datetime.now(UTC), stored, {}, {}, topic_id, {}, {}, problems, [], self._groups)
         if is_there:
             look.bounds.update(_known(problems, "topic", self._bounds) or {})

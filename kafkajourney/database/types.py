@@ -18,7 +18,14 @@ Guid = (
 )
 BINARY = "Latin1_General_100_BIN2"
 """SQL Server compares text by its collation, by default without regard to case: two users must not become one."""
-UserId = Unicode(128).with_variant(Unicode(128, collation=BINARY), "mssql")
+
+
+def exact_text(length: int) -> Unicode:
+    """Return the type of a text of at most so many characters, told from others by each of them, also in a key."""
+    return Unicode(length).with_variant(Unicode(length, collation=BINARY), "mssql")
+
+
+UserId = exact_text(128)
 TopicName = String(249).with_variant(String(249, collation=BINARY), "mssql")  # Kafka's limit; ASCII only
 GroupName = String(255).with_variant(String(255, collation=BINARY), "mssql")
 Url = Unicode(2048)

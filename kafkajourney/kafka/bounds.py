@@ -49,7 +49,7 @@ def bounds_told(
 ) -> dict[int, Bounds | BrokerAwayError]:
     """Return the bounds of all these partitions by one question, or why one is not told (it has no leader).
 
-    ``topic_id`` asks for the topic's id; where it raises BrokerAwayError, this does.
+    ``topic_id`` asks for the topic's id.
     """
     firsts = _asked(client, topic, partitions, OffsetSpec.earliest(), timeout)  # type: ignore[no-untyped-call]
     ends = _asked(client, topic, partitions, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]

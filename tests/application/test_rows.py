@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -11,7 +12,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Column, Integer, MetaData, String, Table
 
 from consumers.analytic import ANALYTIC
 from consumers.analytic.rows import COUNTED
@@ -22,9 +22,8 @@ from consumers.journey.table import journey_events
 from kafkajourney.avro.catalogue import SchemaVersion, load
 from kafkajourney.database.writing import placed, totals
 from kafkajourney.events import COMMON_FIELDS, Decoded, Event, Record, UnknownEvent, own_fields
-from kafkajourney.group import SUM, Group, Merge
+from kafkajourney.group import Group
 from schemas.events import EVENT_TYPES, PageViewed, SearchPerformed, VideoPlayed
-from tests.support.store import made
 
 EXAMPLES = [(t.newest, example) for t in load().values() for example in t.newest.examples()]
 STORED_AT = "2026-03-14 12:00:00.005000"
@@ -57,6 +56,11 @@ def play(user_id: str, seconds: float = 0.0, offset: int = 0) -> Record:
     values = COMMON | {"user_id": user_id, "occurred_at": AT + timedelta(seconds=seconds)}
     event = VideoPlayed(**values, video_id="v", position_seconds=0.0)
     return Record("t", 0, offset, Decoded("VideoPlayed", event, {}))
+
+
+def made(group: Group, records: Iterable[Record]) -> list[Record]:
+    """Return the records with their rows in this group."""
+    return [replace(record, row=None if record.decoded is None else group.rows(record)) for record in records]
 
 
 def row(record: Record) -> dict[str, Any]:
@@ -220,36 +224,6 @@ def test_the_rows_of_plays_fill_every_column() -> None:
         "plays": 1,
         "last_played_at": "2026-03-14 09:26:53.589000",
     }
-
-
-def topic_column() -> Column[Any]:
-    return Column("topic", String(249), primary_key=True)
-
-
-@pytest.mark.parametrize(
-    ("columns", "merge", "reason"),
-    [
-        ([Column("name", String(10), primary_key=True)], None, "primary key of t has to begin with a column topic"),
-        (
-            [topic_column(), Column("n", Integer), Column("name", String(10))],
-            {"n": SUM},
-            "have to come before",
-        ),
-        ([topic_column(), Column("schema_id", Integer), Column("n", Integer)], {"n": SUM}, "it can have no schema_id"),
-    ],
-)
-def test_a_table_that_the_library_could_not_write_is_refused(
-    columns: list[Column[Any]], merge: dict[str, Merge] | None, reason: str
-) -> None:
-    table = Table("t", MetaData(), *columns)
-    with pytest.raises(ValueError, match=reason):
-        Group("g", None, table, lambda _: None, merge=merge)
-
-
-def test_a_type_of_another_namespace_is_not_the_one_that_a_group_wants() -> None:
-    stranger = Record("t", 0, 0, Decoded("VideoPlayed", UnknownEvent(**COMMON), {}))
-    assert [ANALYTIC.takes(record) for record in (play("a"), stranger, Record("t", 0, 1))] == [True, False, False]
-    assert [JOURNEY.takes(record) for record in (play("a"), stranger, Record("t", 0, 1))] == [True, True, False]
 
 
 def test_records_that_were_passed_over_add_no_plays() -> None:
