@@ -107,9 +107,9 @@ def doctor_(settings: Settings) -> None:
     """
     findings = list(doctor.examine(settings))
     for finding in findings:
-        mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: " "}[finding.well]
         console.print(f"{mark} {finding.part:<12} {escape(finding.text)}")
-    if not all(finding.well for finding in findings):
+    if any(finding.well is False for finding in findings):
         raise StopError("Something is not well, see above.")
 
 

@@ -20,7 +20,8 @@ class Finding(NamedTuple):
     """What was found of one part."""
 
     part: str
-    well: bool
+    well: bool | None
+    """None for what is shown and not judged."""
     text: str
 
 
@@ -44,7 +45,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def settings_shown(settings: Settings) -> Iterator[Finding]:
     """Yield each setting and property with where it comes from, secrets masked."""
     for name, source in sorted(settings.sources.items(), key=lambda item: item[0].rpartition(" ")[2]):
-        yield Finding("setting", well=True, text=_setting(settings, name, source))
+        yield Finding("setting", well=None, text=_setting(settings, name, source))
 
 
 def _setting(settings: Settings, name: str, source: str) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import create_engine
 
 from kafkajourney import application
 from kafkajourney.database import branches, engines
-from kafkajourney.database.branches import APPLICATION, NEWEST
+from kafkajourney.database.branches import APPLICATION
 
 
 def next_revision(message: str) -> tuple[Path, bool]:
@@ -24,7 +24,8 @@ def next_revision(message: str) -> tuple[Path, bool]:
     empty = create_engine("sqlite://")
     with engines.disposed(empty), empty.connect() as connection, branches.clear_errors():
         config.attributes["connection"] = connection
-        alembic.upgrade(config, NEWEST)
+        for newest in branches.ways():
+            alembic.upgrade(config, newest)
         alembic.revision(
             config,
             message,

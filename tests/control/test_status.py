@@ -184,11 +184,15 @@ def test_the_rate_is_what_is_stored_while_it_looks(stack: Settings, commands: Co
 
 
 @pytest.mark.stack
-def test_what_is_away_is_said_and_the_rest_is_shown(stack: Settings, commands: Commands) -> None:
+def test_what_is_away_is_said_and_the_rest_is_shown(
+    stack: Settings, commands: Commands, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     produce(stack, 0, [60, 50])
     commands.run("consumers.journey", "--until-caught-up")
     produce(stack, 0, [40])
-    told = {part: status(commands, 1, where) for part, where in NOWHERE.items()}
+    # Elsewhere than in the folder of the stack, which is used whole or not at all.
+    elsewhere = Commands(tmp_path_factory.mktemp("elsewhere"), commands.variables)
+    told = {part: status(elsewhere, 1, where) for part, where in NOWHERE.items()}
     assert {part: parts(status) for part, status in told.items()} == {part: [part] for part in NOWHERE}
     found = {part: group(status, "journey") for part, status in told.items()}
 
@@ -240,6 +244,7 @@ def test_progress_that_the_topic_does_not_have_is_said(stack: Settings, commands
 
 @pytest.mark.stack
 def test_tables_that_do_not_exist_are_said(lone_commands: Commands) -> None:
+    (lone_commands.folder / "empty.db").touch()
     told = status(lone_commands, 1)
     assert parts(told) == ["database", "broker", "registry"]
     assert "no such table" in told["problems"][0]["text"]

@@ -50,7 +50,8 @@ def running(installed: Installed, folder: Path) -> Iterator[list[str]]:
         yield lines
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130, lines
+        process.communicate(timeout=30)
+    assert process.returncode == 130, lines
 
 
 def follow(page: str, installed: Installed, folder: Path) -> str:
