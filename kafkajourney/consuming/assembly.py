@@ -87,7 +87,7 @@ class Assembly:
             self._observer,
         )
         strangers = Strangers(self._committed, self._store.progress, self._observer)
-        remade = Remade(self._topic_id, lambda: self._store.topic_id, self.loop.settle_anew)
+        remade = Remade(self._topic_id, self._store.topic_ids, self._store.adopt, self.loop.settle_anew)
         is_caught_up = _never if ends is None else self._caught_up(ends)
 
         def look() -> bool:

@@ -75,24 +75,32 @@ class Strangers:
 
 
 class Remade:
-    """Looks whether the topic still is the one whose offsets the database has, while the loop goes on."""
+    """Looks whether the topic still is the one whose offsets the database has, while the loop goes on.
+
+    ``ask_id`` asks the broker, None where it does not tell; ``known_ids`` asks the database for those of all
+    partitions. An id that is told only now is handed to ``adopt``.
+    """
 
     def __init__(
         self,
         ask_id: Callable[[], str | None],
-        known_id: Callable[[], str | None],
+        known_ids: Callable[[], Collection[str]],
+        adopt: Callable[[str], None],
         settle_anew: Callable[[BrokerAwayError], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._known_id = known_id
+        self._adopt = adopt
         self._settle_anew = settle_anew
-        self._question = Question(ask_id, clock)
+        self._question = Question(lambda: (ask_id(), known_ids()), clock)
         self._told: str | None = None
 
     def look(self) -> None:
         """Look, where it is time to, and have all partitions settled anew where the topic is another one."""
-        found, known = self._question.answer(), self._known_id()
-        if found is not None and found not in (known, self._told):
+        found, known = self._question.answer() or (None, ())
+        if found is None:
+            return
+        if set(known) <= {found}:
+            self._adopt(found)
+        elif found != self._told:
             self._told = found
-            is_new = "the broker tells the topic's id, which it did not before"
-            self._settle_anew(BrokerAwayError(is_new if known is None else "the topic was deleted and made anew"))
+            self._settle_anew(BrokerAwayError("the topic was deleted and made anew"))

@@ -70,6 +70,14 @@ class Store:
         """Return the next offset of every partition that the group has begun."""
         return {partition: offset for partition, (offset, _topic_id) in self._known().items()}
 
+    def topic_ids(self) -> set[str]:
+        """Return of which topics the progress is, by their ids; none where they are not known."""
+        return {topic_id for _offset, topic_id in self._known().values() if topic_id is not None}
+
+    def adopt(self, topic_id: str) -> None:
+        """Put this id of the topic into the progress from the next transaction on."""
+        self.topic_id = topic_id
+
     def _known(self) -> dict[int, tuple[int, str | None]]:
         """Return the next offset of every partition that the group has begun, and of which topic it is."""
         statement = select(_progress.partition, _progress.next_offset, _progress.topic_id).where(
@@ -86,7 +94,7 @@ class Store:
 
         One whose progress is of a topic with another id cannot go on: why, is in its place.
         """
-        self.topic_id = topic_id
+        self.topic_id = topic_id or self.topic_id
         progress = self._known()
         rows = [
             {

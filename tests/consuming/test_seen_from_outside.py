@@ -99,22 +99,23 @@ def test_an_outage_is_not_told_here_and_does_not_end_the_looks() -> None:
 
 def test_another_topic_of_the_same_name_has_all_partitions_settled_anew_once() -> None:
     settled: list[str] = []
+    adopted: list[str] = []
     clock, ask = Clock(), Asked("first", "second")
-    remade = Remade(ask, lambda: "first", lambda error: settled.append(str(error)), clock)
+    remade = Remade(ask, lambda: {"first"}, adopted.append, lambda error: settled.append(str(error)), clock)
     looked(remade.look, clock, ask)
+    until(remade.look, lambda: adopted == ["first"])
     assert settled == []
     for _ in range(2):
         looked(remade.look, clock, ask)
         until(remade.look, lambda: bool(settled))
     assert settled == ["the topic was deleted and made anew"]
+    assert adopted == ["first"]
 
 
-def test_an_id_that_was_not_told_before_is_held_against_the_database_once() -> None:
-    settled: list[str] = []
+def test_an_id_that_was_not_told_before_is_adopted_where_the_database_knows_none() -> None:
+    adopted: list[str] = []
     clock, ask = Clock(), Asked(None, "first")
-    remade = Remade(ask, lambda: None, lambda error: settled.append(str(error)), clock)
+    remade = Remade(ask, set, adopted.append, lambda _error: None, clock)
     looked(remade.look, clock, ask)
-    for _ in range(2):
-        looked(remade.look, clock, ask)
-        until(remade.look, lambda: bool(settled))
-    assert settled == ["the broker tells the topic's id, which it did not before"]
+    looked(remade.look, clock, ask)
+    until(remade.look, lambda: adopted == ["first"])

@@ -132,7 +132,7 @@ def test_each_fault_is_told_and_the_healthy_partitions_go_on(
     slow = in_thread(lambda: lock(flow.settings, "analytic", min(healthy)))
     told |= times(
         {
-            "a topic made anew": lambda: of_anew.says("it was made anew"),
+            "a topic made anew": lambda: of_anew.says("the one that is there now was made anew"),
             "a database that is slow": lambda: analytic.says("the database has not answered for 5 s"),
             "a broker that is frozen": lambda: journey.says(f"nothing comes of flow {sorted(led)}"),
         }
