@@ -47,6 +47,8 @@ _TYPES = {
     "session_id": "NVARCHAR(128)",
     "page_url": "NVARCHAR(2048)",
     "occurred_at": "DATETIME2(3)",
+    "received_at": "DATETIME2(3)",
+    "schema_id": "INT",
     "stored_at": "DATETIME2(3)",
     "payload": "NVARCHAR(MAX)",
 }
