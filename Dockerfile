@@ -24,7 +24,7 @@ COPY consumers consumers
 COPY migrations migrations
 
 # By number, so that Kubernetes can tell that it is not root.
-RUN useradd --uid 1000 --create-home kafkajourney
+RUN useradd --uid 1000 --create-home kafkajourney && chown 1000 /app
 USER 1000
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 

@@ -71,8 +71,8 @@ class Record:
 
     @property
     def received_at(self) -> str | None:
-        """Return ``timestamp`` as the tables take it."""
-        return None if self.timestamp is None else millis_as_text(self.timestamp)
+        """Return ``timestamp`` as the tables take it; None where it is a moment that they have no form for."""
+        return millis_as_text(self.timestamp) if self.timestamp is not None and 0 <= self.timestamp <= LATEST else None
 
     @property
     def schema_id(self) -> int | None:
@@ -99,6 +99,10 @@ def as_text(moment: datetime) -> str:
     As text because it costs a third of what it does to make a naive datetime and have the driver write that.
     """
     return moment.isoformat(" ", "milliseconds")[:23] + "000"
+
+
+LATEST = 253_402_300_799_999
+"""The last millisecond of the year 9999: whoever takes microseconds for milliseconds is far beyond."""
 
 
 @lru_cache(maxsize=4096)  # many records have the same millisecond

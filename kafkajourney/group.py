@@ -56,7 +56,7 @@ class Group:
 
     def __post_init__(self) -> None:
         """Raise ValueError where the library could not write the table as the group describes it."""
-        if next(iter(self.table.primary_key), None) is not self.table.columns.get("topic"):
+        if next((column.name for column in self.table.primary_key), None) != "topic":
             raise ValueError(
                 f"The primary key of {self.table.name} has to begin with a column topic: topics do not mix."
             )

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
+from kafkajourney import application
 from kafkajourney.embedded.stack import embedded_stack, environment
 from kafkajourney.settings import ENVIRONMENT, Settings
 from kafkajourney.state import STATE_FOLDER
@@ -18,6 +19,8 @@ from tests.support.processes import FULL, Commands, end_all, missing_part
 
 # Many brokers and registries are started here, each for minutes: half the time of a start is the second compiler's.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+application.current()  # the checkout's, from here on: also for tests that work in a folder of their own
 
 hypothesis_settings.register_profile("ours", max_examples=500 if FULL else 25, deadline=None)
 hypothesis_settings.load_profile("ours")

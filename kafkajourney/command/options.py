@@ -58,11 +58,15 @@ def settings_options(*names: str) -> Callable[[Callable[..., R]], Callable[..., 
 
 def _tell_unknown(context: click.Context, folder: Path) -> None:
     """Warn of variables that nothing reads; raise SettingsError for one that is nearly a setting's."""
-    own = set(_variables(context.find_root().command, context.find_root().auto_envvar_prefix or ""))
+    root = context.find_root()
+    prefix = root.auto_envvar_prefix or ""
+    own = {*_variables(root.command, prefix), *variables.SHARED}
     groups = [path.parent.name for path in folder.glob("consumers/*/__main__.py")]
-    for place, names in (("", os.environ), (" in .env", read_dotenv(folder))):
-        for name in variables.unknown(names, own, groups):
-            log.warning("%s%s is no setting, and is not used", name, place, extra=logs.event("unknown_variable"))
+    for name in variables.unknown(os.environ, own, prefix, groups):
+        log.warning("%s is no setting, and is not used", name, extra=logs.event("unknown_variable"))
+    for name in variables.unknown(read_dotenv(folder), ()):
+        sentence = "%s in .env is no setting, and is not used; options are read from the environment only"
+        log.warning(sentence, name, extra=logs.event("unknown_variable"))
 
 
 def _variables(command: click.Command, prefix: str) -> Iterator[str]:

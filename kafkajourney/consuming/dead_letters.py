@@ -165,21 +165,24 @@ def noted(connection: Connection, settings: Settings, selection: Selection) -> l
 
 def kept(reader: Consumer, settings: Settings, group: str) -> Iterator[tuple[Place, Any]]:
     """Yield the messages of a group's dead-letter topic with the places that they come from."""
-    name = dead_letter_topic(settings.topic, settings.group_id(group))
-    metadata = reading.topics(reader, settings).get(name)
-    for partition in metadata.partitions if metadata is not None else ():
-        low, high = reading.watermarks(reader, name, partition)
-        for message in reading.records(reader, name, partition, low, high):
-            if (place := _place(message, settings.topic)) is not None:
-                yield place, message
+    # The group had its plain name before it had a prefix: what it set aside then is its own as well.
+    names = dict.fromkeys(dead_letter_topic(settings.topic, name) for name in (settings.group_id(group), group))
+    existing = reading.topics(reader, settings)
+    for name in names:
+        for partition in existing[name].partitions if name in existing else ():
+            low, high = reading.watermarks(reader, name, partition)
+            for message in reading.records(reader, name, partition, low, high):
+                if (place := _place(message, settings.topic)) is not None:
+                    yield place, message
 
 
 def timestamp_of(message: Any) -> int | None:
     """Return the timestamp of the record that a dead letter was; None where its headers do not tell."""
     try:
-        return int(dict(reading.headers_of(message))[f"{PREFIX}timestamp"] or b"") or None
+        told = int(dict(reading.headers_of(message))[f"{PREFIX}timestamp"] or b"")
     except (KeyError, ValueError):
         return None
+    return told if told > 0 else None
 
 
 def _place(message: Any, topic: str) -> Place | None:

@@ -168,8 +168,9 @@ class ConsumeLoop:
         self._observer.failed(error, failed, self.positions.fail(failed, self._clock()))
 
     def settle_anew(self, error: TransientError) -> None:
-        """Hold all partitions against broker and database again, for a reason that was seen from outside."""
-        self._fail(list(self.positions.assigned), error)
+        """Hold all partitions that go on against broker and database again, for a reason that was seen from outside."""
+        if going := list(self.positions.going):
+            self._fail(going, error)
 
     def _leave(self, give_up: threading.Event) -> None:
         """Commit the offsets that are stored and leave the group; not for ever where the broker is away."""

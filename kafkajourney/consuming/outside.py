@@ -92,15 +92,13 @@ class Remade:
         self._adopt = adopt
         self._settle_anew = settle_anew
         self._question = Question(lambda: (ask_id(), known_ids()), clock)
-        self._told: str | None = None
 
     def look(self) -> None:
-        """Look, where it is time to, and have all partitions settled anew where the topic is another one."""
+        """Look, where it is time to, and have what goes on settled anew where the topic is another one."""
         found, known = self._question.answer() or (None, ())
         if found is None:
             return
         if set(known) <= {found}:
             self._adopt(found)
-        elif found != self._told:
-            self._told = found
+        else:
             self._settle_anew(BrokerAwayError("the topic was deleted and made anew"))

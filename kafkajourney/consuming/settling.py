@@ -89,7 +89,7 @@ def where_to_go_on(topic: str, told: Told, begin: Begin) -> Mapping[int, int | K
     Raises TransientError where none of them can.
     """
     bounds = {p: answer for p, answer in told.items() if isinstance(answer, Bounds)}
-    topic_id = next((of.topic_id for of in bounds.values()), None)
+    topic_id = next((of.topic_id for of in bounds.values() if of.topic_id is not None), None)
     begun = begin({p: of.first for p, of in bounds.items()}, topic_id) if bounds else {}
     answers: dict[int, int | KafkaJourneyError] = {}
     for partition, answer in told.items():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from alembic import command as alembic
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Connection, Engine, make_url
 
 from kafkajourney.command.logs import event
 from kafkajourney.database import branches, carry_over, engines
@@ -19,41 +19,38 @@ from kafkajourney.settings import Settings
 log = logging.getLogger("kafkajourney")
 
 
-def migrate(settings: Settings, act: Callable[[Config], None]) -> None:
+def migrate(settings: Settings, act: Callable[[Config], None], *, may_create: bool = False) -> None:
     """Let an Alembic command act on the database, in one transaction, one at a time.
 
-    Raises DatabaseAwayError where the database does not answer, StopError where the command refuses.
+    ``may_create``: a SQLite file that is not there is made. Raises DatabaseAwayError where the database does not
+    answer, StopError where the command refuses.
     """
-    branches.scripts()
-    config = branches.alembic_config()
     with (
-        engines.disposed(engines.engine(settings, may_create=True)) as made,
+        engines.disposed(engines.engine(settings, may_create=may_create)) as made,
         engines.reached(settings),
         made.connect() as connection,
         branches.clear_errors(),
     ):
         dialect_of(connection).wait_until_alone(connection)
-        config.attributes["connection"] = connection
         if carry_over.is_of_before(connection):
             for statement in carry_over.statements(MigrationContext.configure(connection)):
                 connection.execute(statement)
-        act(config)
+        with branches.stubs(_current(connection)) as folders:
+            config = branches.alembic_config(*folders)
+            config.attributes["connection"] = connection
+            act(config)
         connection.commit()
 
 
 def upgrade(settings: Settings, revision: str = NEWEST) -> None:
-    """Bring the tables forward to a revision. A database that a newer version has migrated is left as it is."""
-    with engines.disposed(engines.engine(settings, may_create=True)) as made, engines.reached(settings):
-        found = standing(made)
-    if revision == NEWEST and found.is_ahead and not found.is_behind:
-        return
+    """Bring the tables forward to a revision. What a newer version has applied is left as it is."""
     targets = branches.ways() if revision == NEWEST else [revision]
 
     def act(config: Config) -> None:
         for target in targets:
             alembic.upgrade(config, target)
 
-    migrate(settings, act)
+    migrate(settings, act, may_create=True)
 
 
 def downgrade(settings: Settings, revision: str) -> None:
@@ -67,7 +64,10 @@ def check(settings: Settings) -> None:
 
 
 def print_sql(settings: Settings, revision: str) -> None:
-    """Print the SQL of the way to a revision, or of a part of it (FROM:TO); FROM may be a database of version 0.1."""
+    """Print the SQL of the way to a revision, or of a part of it (FROM:TO); FROM may be a database of version 0.1.
+
+    It is one transaction, also where it is of both branches, which Alembic prints one after the other.
+    """
     library, *application = branches.ways()
     from_before = f"{carry_over.BEFORE}:{NEWEST}"
     parts = {
@@ -77,7 +77,8 @@ def print_sql(settings: Settings, revision: str) -> None:
     for part in parts:
         config = branches.alembic_config()
         config.attributes["dialect"] = make_url(settings.database_url).get_backend_name()
-        config.attributes["carry over"] = revision == from_before and part == parts[0]
+        is_first, is_last = part == parts[0], part == parts[-1]
+        config.attributes |= {"begins": is_first, "ends": is_last, "carry over": revision == from_before and is_first}
         with branches.clear_errors():
             alembic.upgrade(config, part, sql=True)
 
@@ -85,11 +86,15 @@ def print_sql(settings: Settings, revision: str) -> None:
 def standing(made: Engine) -> Standing:
     """Return where the database stands, against what this version knows."""
     with made.connect().execution_options(**READ_ONLY) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        current = context.get_current_heads()
+        current = _current(connection)
         if not current and carry_over.is_of_before(connection):
             current = (carry_over.BEFORE,)
     return Standing(current, branches.scripts().get_heads())
+
+
+def _current(connection: Connection) -> tuple[str, ...]:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_heads()
 
 
 def require_revisions(made: Engine, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from kafkajourney.database.engines import sorted_errors
@@ -30,6 +30,8 @@ _PARTITION = (
     & (_progress.partition == bindparam("number"))
 )
 _ADVANCE = update(consumer_progress).where(_PARTITION, _progress.next_offset == bindparam("expected"))
+
+_ADVANCE_OF_TOPIC = _ADVANCE.where(or_(_progress.topic_id.is_(None), _progress.topic_id == bindparam("id")))
 
 _letter = dead_letters.c
 _REPLAYED = update(dead_letters).where(
@@ -94,7 +96,7 @@ class Store:
 
         One whose progress is of a topic with another id cannot go on: why, is in its place.
         """
-        self.topic_id = topic_id or self.topic_id
+        self.topic_id = topic_id = topic_id or self.topic_id
         progress = self._known()
         rows = [
             {
@@ -189,16 +191,13 @@ class Store:
         }
 
     def _advance(self, connection: Connection, partition: int, move: Move, now: datetime) -> None:
-        of_topic = {} if self.topic_id is None else {"topic_id": self.topic_id}
-        moved = connection.execute(
-            _ADVANCE.values(next_offset=move.next_offset, updated_at=now, **of_topic),
-            {
-                "group": self._group,
-                "of": self._settings.topic,
-                "number": partition,
-                "expected": move.expected,
-            },
-        )
+        statement = _ADVANCE.values(next_offset=move.next_offset, updated_at=now)
+        place = {"group": self._group, "of": self._settings.topic, "number": partition, "expected": move.expected}
+        if self.topic_id is not None:
+            # The progress of a topic that was deleted is not taken over by the one that has its name now.
+            statement = _ADVANCE_OF_TOPIC.values(next_offset=move.next_offset, updated_at=now, topic_id=self.topic_id)
+            place["id"] = self.topic_id
+        moved = connection.execute(statement, place)
         if moved.rowcount != 1:
             raise FencedError(
                 f"the progress of {self._settings.topic} [{partition}] in group {self._group} is no longer "

@@ -13,6 +13,7 @@ from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.registry.client import Registry
 from kafkajourney.schemas.register import register
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT, Settings
+from kafkajourney.settings.variables import FROM_FILE
 from kafkajourney.state import EMBEDDED, claimed
 
 PARTITIONS = 3
@@ -49,7 +50,9 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with the settings' variables set, for other processes."""
-    return os.environ | {ENVIRONMENT[name]: value for name, value in addresses(settings).items()}
+    own = {ENVIRONMENT[name]: value for name, value in addresses(settings).items()}
+    files = {name + FROM_FILE for name in own}
+    return {name: value for name, value in os.environ.items() if name not in files} | own
 
 
 def _empty_database(folder: Path) -> Path:

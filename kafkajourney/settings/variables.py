@@ -18,7 +18,15 @@ FROM_FILE = "_FILE"
 COMMANDS = ("PRODUCER", "SCHEMAS", "MIGRATIONS", "COLLECTOR", "TEST", "CHAOS")
 """Words of variables that are other commands' options."""
 
-_COMMON = (*ENVIRONMENT.values(), f"{PREFIX}LOG_FORMAT", f"{PREFIX}DEBUG")
+SHARED = tuple(
+    PREFIX + name
+    for name in ("LOG_FORMAT", "DEBUG", "METRICS_PORT", "METRICS_HOST", "BATCH_SIZE", "BATCH_WAIT", "MAX_DEAD_LETTERS")
+)
+"""Variables of options that several commands have under one name."""
+
+EMPTY = ENVIRONMENT["group_prefix"]
+"""The one whose empty value is a value: it takes away what another layer says."""
+
 _INJECTED = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 
 
@@ -39,7 +47,7 @@ def value_of(name: str, variables: Mapping[str, str | None], folder: Path) -> st
     """Return the value of a variable, or what is in the file that ``<name>_FILE`` names; None where neither is set."""
     value, path = variables.get(name), variables.get(name + FROM_FILE)
     if not path:
-        return value or None
+        return value if name == EMPTY else value or None
     if value:
         raise SettingsError(f"{name} and {name}{FROM_FILE} are both set. Leave one of them out.")
     try:
@@ -64,19 +72,22 @@ def variable_of(table: str, name: str) -> str:
     return TABLES[table] + name.replace(".", "__").upper()
 
 
-def unknown(names: Collection[str], own: Collection[str], groups: Collection[str]) -> Iterator[str]:
+def unknown(
+    names: Collection[str], own: Collection[str], prefix: str = "", groups: Collection[str] = ()
+) -> Iterator[str]:
     """Yield the variables that nothing reads; raise SettingsError for one that is nearly a name that is read.
 
-    ``own`` are those of this command's options; what begins as an option of another command, or of one of the
-    application's consumer ``groups``, is none of our business.
+    ``own`` are those of this command's options, which begin with ``prefix``; what begins as an option of another
+    command, or of one of the application's consumer ``groups``, is none of our business.
     """
-    known = [*_COMMON, *own]
-    others = tuple(f"{PREFIX}{word.upper()}_" for word in (*COMMANDS, *groups) if word.upper())
+    others = tuple({f"{PREFIX}{word.upper()}_" for word in (*COMMANDS, *groups)} - {f"{prefix}_"})
+    known = [*ENVIRONMENT.values(), *own]
     for name in names:
-        plain = name.removesuffix(FROM_FILE)
-        if not name.startswith(PREFIX) or plain in known or name.startswith(tuple(TABLES.values())):
+        plain = name.removesuffix(FROM_FILE) if name.removesuffix(FROM_FILE) in ENVIRONMENT.values() else name
+        if not name.startswith(PREFIX) or plain in known or name.startswith((*TABLES.values(), *others)):
             continue
-        if meant := next((each for each in known if _differing(plain, each) <= 2), None):  # noqa: PLR2004 # letters
+        of_setting = name.removesuffix(FROM_FILE)
+        if meant := next((each for each in known if _differing(of_setting, each) <= 2), None):  # noqa: PLR2004 # letters
             raise SettingsError(f"{name} is no setting. Is {meant} meant?")
         for table, start in TABLES.items():
             if name.startswith(start[:-1]):
@@ -85,8 +96,7 @@ def unknown(names: Collection[str], own: Collection[str], groups: Collection[str
                     f"{name} is no setting. In a property of [{table}] two underscores are a dot: is "
                     f"{variable_of(table, dotted)} meant?"
                 )
-        if not name.startswith(others):
-            yield name
+        yield name
 
 
 def _differing(one: str, other: str) -> int:

@@ -463,6 +463,7 @@ def test_a_short_command_speaks_to_people_unless_it_is_told_otherwise(lone_comma
 
 @pytest.mark.stack
 def test_on_a_terminal_a_consumer_speaks_to_people(lone_commands: Commands) -> None:
+    (lone_commands.folder / "empty.db").touch()
     mine, its = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "consumers.journey"],

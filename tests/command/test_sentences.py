@@ -36,6 +36,7 @@ def test_an_unreachable_registry(lone_commands: Commands) -> None:
 
 
 def test_a_database_that_was_not_migrated(lone_commands: Commands) -> None:
+    (lone_commands.folder / "empty.db").touch()
     sentence = refused(lone_commands, *CONSUMER)
     assert "is at revision none" in sentence
     assert "python -m migrations upgrade" in sentence
@@ -104,7 +105,7 @@ def test_a_driver_that_is_not_installed(lone_commands: Commands) -> None:
 
 
 def test_an_unreachable_database(lone_commands: Commands) -> None:
-    url = "sqlite:////no/such/folder/journey.db"
+    url = "postgresql://127.0.0.1:1/journey"
     there = variable("database_url", url)
     assert "No database answers at" in refused(lone_commands, "migrations", "upgrade", variables=there)
     assert "No database answers at" in lone_commands.waits(*CONSUMER, variables=there)

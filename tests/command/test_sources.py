@@ -6,6 +6,7 @@ import pytest
 
 from kafkajourney.control import doctor
 from kafkajourney.database import engines
+from kafkajourney.embedded.stack import environment
 from kafkajourney.errors import KafkaJourneyError, SettingsError
 from kafkajourney.settings import DEFAULTS, ENVIRONMENT, TOML_FILE, Settings, load, variables
 from kafkajourney.settings.masking import masked
@@ -76,19 +77,37 @@ def test_a_value_may_be_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
         ("KAFKAJOURNEY_DATABASE_URI", "KAFKAJOURNEY_DATABASE_URL"),
         ("KAFKAJOURNEY_TOPICS", "KAFKAJOURNEY_TOPIC"),
         ("KAFKAJOURNEY_BOOSTRAP_SERVERS_FILE", "KAFKAJOURNEY_BOOTSTRAP_SERVERS"),
-        ("KAFKAJOURNEY_JOURNEY_BATCHSIZE", "KAFKAJOURNEY_JOURNEY_BATCH_SIZE"),
+        ("KAFKAJOURNEY_JOURNEY_RETRES", "KAFKAJOURNEY_JOURNEY_RETRIES"),
         ("KAFKAJOURNEY_KAFKA_SASL_PASSWORD", "KAFKAJOURNEY_KAFKA__SASL__PASSWORD"),
     ],
 )
 def test_a_slip_is_refused_with_the_name_that_is_meant(name: str, meant: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is no setting.* {meant} meant"):
-        list(variables.unknown([name], ["KAFKAJOURNEY_JOURNEY_BATCH_SIZE"], []))
+        list(variables.unknown([name], ["KAFKAJOURNEY_JOURNEY_RETRIES"], "KAFKAJOURNEY_JOURNEY", ["journey"]))
 
 
 def test_what_nothing_reads_is_told_and_what_is_another_commands_is_not() -> None:
-    names = ["KAFKAJOURNEY_COLOUR", "KAFKAJOURNEY_SEARCHES_BATCH_SIZE", "KAFKAJOURNEY_PRODUCER_RATE", "PATH"]
-    assert list(variables.unknown(names, [], ["searches"])) == ["KAFKAJOURNEY_COLOUR"]
-    assert list(variables.unknown([*names, *ENVIRONMENT.values()], [], [])) == names[:2]
+    names = ["KAFKAJOURNEY_COLOUR", "KAFKAJOURNEY_SEARCHES_RETRIES", "KAFKAJOURNEY_PRODUCER_RATE", "PATH"]
+    assert list(variables.unknown(names, [], groups=["searches"])) == ["KAFKAJOURNEY_COLOUR"]
+    assert list(variables.unknown([*names, *ENVIRONMENT.values()], [])) == names[:2]
+
+
+def test_an_option_of_a_group_with_a_similar_name_is_no_slip() -> None:
+    found = variables.unknown(["KAFKAJOURNEY_US_RATE"], ["KAFKAJOURNEY_EU_RATE"], "KAFKAJOURNEY_EU", ["eu", "us"])
+    assert list(found) == []
+
+
+def test_an_empty_prefix_takes_away_what_another_layer_says(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KAFKAJOURNEY_GROUP_PREFIX=eu-")
+    assert load({}, {}, tmp_path).group_prefix == "eu-"
+    assert load({}, {"KAFKAJOURNEY_GROUP_PREFIX": ""}, tmp_path).group_prefix == ""
+
+
+def test_processes_that_are_given_a_value_are_not_given_a_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKAJOURNEY_DATABASE_URL_FILE", "url")
+    found = environment(Settings("h:1", "http://h:1", "sqlite:///a.db", "t"))
+    assert found["KAFKAJOURNEY_DATABASE_URL"] == "sqlite:///a.db"
+    assert "KAFKAJOURNEY_DATABASE_URL_FILE" not in found
 
 
 @pytest.mark.stack
@@ -196,7 +215,8 @@ def test_the_doctor_shows_each_setting_with_where_it_comes_from(tmp_path: Path) 
         ("sqlite://", "A SQLite database in memory is gone with each command. Name a file"),
         ("sqlite:///:memory:", "A SQLite database in memory is gone with each command"),
         ("sqlite:///absent.db", r"There is no database .*/absent\.db\. Make it \(python -m migrations upgrade\)"),
-        ("sqlite:///absent/journey.db", "there is no folder .*/absent"),
+        ("sqlite:///absent/journey.db", "^There is no folder .*/absent for the database journey"),
+        ("sqlite:///file:absent.db?uri=true", r"There is no database .*/absent\.db\. Make it"),
         ("postgresql+psycopg_async://u@h/d", "The driver of .* is asynchronous. Leave it out of the URL"),
         ("postgresql+asyncpg://u@h/d", "The driver for .* is not installed|is asynchronous"),
     ],

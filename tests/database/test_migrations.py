@@ -14,10 +14,12 @@ from sqlalchemy.dialects import mssql
 from sqlalchemy.schema import CreateTable
 
 from consumers import GROUPS
+from kafkajourney import application
+from kafkajourney.control.new import copy
 from kafkajourney.database import branches, engines, revisions
 from kafkajourney.database.command import migrations
 from kafkajourney.database.tables import metadata
-from kafkajourney.errors import DatabaseAwayError, StopError
+from kafkajourney.errors import StopError
 from kafkajourney.settings import Settings
 
 METADATA = [metadata, *(group.table.metadata for group in GROUPS)]
@@ -302,17 +304,28 @@ def test_the_check_of_the_payload_is_sql_servers_alone(settings: Settings, engin
     assert inspect(engine).get_check_constraints("journey_events") == []
 
 
-def test_the_sql_is_a_transaction_for_each_branch_that_ends_with_its_revision(sql: str) -> None:
-    """And one that fails leaves nothing: it is rolled back, and what a tool would run after it is only parsed."""
-    library, application = sql.split("SET NOEXEC OFF;\nGO\n")[:2]
-    for branch, text_ in (("library", library), ("application", application)):
-        first, *batches = [batch.strip() for batch in text_.split("\nGO\n") if batch.strip()]
-        assert first == "SET XACT_ABORT ON;"
-        statements, guards = batches[::2], batches[1::2]
-        assert statements[0].startswith("BEGIN TRANSACTION;")
-        assert statements[-1] == "COMMIT;"
-        assert re.fullmatch(rf"UPDATE {VERSION_TABLE} SET version_num='{branch}_0002' .*", statements[-2])
-        assert guards == ["IF @@TRANCOUNT = 0 SET NOEXEC ON;"] * len(statements)
+def test_the_sql_is_one_transaction_of_which_nothing_is_left_where_it_fails(sql: str) -> None:
+    """It is rolled back, and what a tool would run after it is only parsed."""
+    first, *batches, last, _end = sql.split("\nGO\n")
+    assert (first.strip(), last.strip()) == ("SET XACT_ABORT ON;", "SET NOEXEC OFF;")
+    statements, guards = batches[::2], batches[1::2]
+    assert statements[0].strip().startswith("BEGIN TRANSACTION;")
+    assert statements[-1].strip() == "COMMIT;"
+    assert {guard.strip() for guard in guards} == {"IF @@TRANCOUNT = 0 SET NOEXEC ON;"}
+    assert len(guards) == len(statements)
+    assert sql.count("TRANSACTION;") == sql.count("COMMIT;") == 1
+    for head in HEADS:
+        assert re.search(rf"UPDATE {VERSION_TABLE} SET version_num='{head}' ", sql)
+
+
+def test_the_sql_that_carries_a_database_of_before_over_is_one_transaction_too(run: Callable[..., str]) -> None:
+    for url in ("mssql://h/d", "postgresql://h/d"):
+        sql = run("sql", "0001:heads", url=url)
+        assert sql.count("BEGIN") == sql.count("COMMIT;") == 1
+        assert "DELETE FROM alembic_version WHERE alembic_version.version_num = '0001'" in sql
+        assert "CREATE TABLE journey_events" not in sql
+        for head in HEADS:
+            assert re.search(rf"UPDATE {VERSION_TABLE} SET version_num='{head}' ", sql)
 
 
 def test_the_sql_shows_no_password_and_needs_no_driver(sql: str) -> None:
@@ -388,10 +401,63 @@ def test_checking_finds_types_that_were_changed_by_hand(run: Callable[..., str],
 
 def test_a_database_that_cannot_be_opened_is_an_error_with_the_next_step(run: Callable[..., str]) -> None:
     with pytest.raises(
-        DatabaseAwayError,
-        match=r"No database answers at sqlite:////absent/journey\.db: there is no folder /absent",
+        StopError,
+        match=r"^There is no folder /absent for the database journey\.db",
     ):
         run("upgrade", url="sqlite:////absent/journey.db")
+
+
+@pytest.mark.parametrize("command", [("current",), ("check",), ("downgrade", "base"), ("downgrade", "application@-1")])
+def test_only_upgrading_makes_a_file(run: Callable[..., str], tmp_path: Path, command: tuple[str, ...]) -> None:
+    with pytest.raises(StopError, match=r"There is no database .*journey\.db"):
+        run(*command)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_back_from_nowhere_is_one_sentence(run: Callable[..., str]) -> None:
+    run("upgrade")
+    run("downgrade", "base")
+    with pytest.raises(StopError, match=r"no way from where the database is\. See: python -m migrations current"):
+        run("downgrade", "application@-1")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the versions' folder of an application of one's own, which is the present one."""
+    copy(tmp_path / "shop", "shop.events")
+    here = application.at(tmp_path / "shop")
+    monkeypatch.setattr(application, "current", lambda: here)
+    return tmp_path / "shop" / "migrations" / "versions"
+
+
+def test_a_revision_that_is_of_no_branch_is_refused(run: Callable[..., str], own: Path) -> None:
+    (own / "a1b2c3_more.py").write_text("revision, down_revision = 'a1b2c3', 'application_0002'\n")
+    with pytest.raises(StopError, match=r"a1b2c3_more\.py has the revision 'a1b2c3': it has to be application_"):
+        run("upgrade")
+
+
+def test_two_files_with_one_revision_are_refused(run: Callable[..., str], own: Path) -> None:
+    for name in ("one", "two"):
+        (own / f"application_0003_{name}.py").write_text(
+            "revision, down_revision = 'application_0003', 'application_0002'\n"
+        )
+    with pytest.raises(StopError, match="application_0003 is present more than once"):
+        run("upgrade")
+
+
+def test_a_database_that_is_ahead_in_one_branch_goes_on_in_the_other(run: Callable[..., str], engine: Engine) -> None:
+    run("upgrade", "library_0002")
+    run("upgrade", "application_0001")
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE kafkajourney_version SET version_num = 'library_0099' WHERE version_num LIKE 'l%'")
+        )
+        connection.execute(text("ALTER TABLE consumer_progress ADD COLUMN of_a_newer_version INTEGER"))
+    assert "is at revision library_0099 application_0002" in run("upgrade")
+    run("check")
+    assert "is at revision library_0099 application_0001" in run("downgrade", "application@-1")
+    with pytest.raises(StopError, match="library_0099 is of a newer version of kafkajourney, which alone can"):
+        run("downgrade", "library@-1")
 
 
 def test_creating_the_database_is_for_sql_server(run: Callable[..., str]) -> None:

@@ -27,6 +27,7 @@ from kafkajourney.errors import (
     DatabaseAwayError,
     FencedError,
     KafkaJourneyError,
+    PartitionError,
     RefusedError,
     SettingsError,
     StopError,
@@ -88,6 +89,39 @@ def test_two_consumers_that_begin_the_same_partition_at_once_are_fenced(
     with pytest.raises(FencedError, match="another consumer began the same partition"):
         late.begin({0: 9, 1: 9})
     assert bench.progress() == {("journey", 0): 5}
+
+
+# --- a topic that was made anew -----------------------------------------------------------------------------------
+
+
+def ids(bench: Bench) -> dict[int, tuple[int, str | None]]:
+    of = consumer_progress.c
+    with bench.engine.connect() as connection:
+        rows = connection.execute(select(of.partition, of.next_offset, of.topic_id)).all()
+    return {row.partition: (row.next_offset, row.topic_id) for row in rows}
+
+
+def test_the_progress_has_the_topics_id_also_where_it_is_told_later(bench: Bench) -> None:
+    store = bench.store()
+    assert store.begin({0: 0}) == {0: 0}
+    store.begin({1: 0}, "one")
+    store.commit([], {0: Move(0, 2)})
+    assert ids(bench) == {0: (2, "one"), 1: (0, "one")}
+
+
+def test_a_partition_of_another_topic_cannot_go_on_and_none_is_taken_over(bench: Bench) -> None:
+    """Also where one is settled while another goes on, and where the id is not told each time."""
+    store = bench.store()
+    store.begin({0: 0, 1: 0}, "old")
+    store.commit([], {0: Move(0, 100), 1: Move(0, 100)})
+    refused = store.begin({0: 0}, "new")[0]
+    assert isinstance(refused, PartitionError)
+    assert "goes on at offset 100 of user-journey [0], but of a topic that was deleted (id old)" in str(refused)
+    with pytest.raises(FencedError):
+        store.commit([play(100, partition=1)], {1: Move(100, 101)})
+    assert isinstance(store.begin({0: 0}, None)[0], PartitionError)
+    assert ids(bench) == {0: (100, "old"), 1: (100, "old")}
+    assert bench.offsets() == []
 
 
 # --- the commit ------------------------------------------------------------------------------------------------------
@@ -467,16 +501,25 @@ def test_a_database_that_another_one_writes_to_is_an_outage(bench: Bench) -> Non
     assert bench.offsets() == [(0, 0)]
 
 
-def test_a_database_that_cannot_be_opened_is_an_outage(tmp_path: Path) -> None:
-    settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{tmp_path}/absent/journey.db", TOPIC)
+def test_a_database_that_was_never_there_stops_the_store_and_one_that_has_gone_is_an_outage(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    settings = Settings("localhost:1", "http://localhost:1", f"sqlite:///{folder}/journey.db", TOPIC)
     store = Store(engines.engine(settings), settings, "journey", store_events)
-    with pytest.raises(TransientError, match="there is no folder"):
+    with pytest.raises(StopError, match="There is no folder"):
         store.progress()
-    with (
-        pytest.raises(DatabaseAwayError, match=r"^No database answers at .*KAFKAJOURNEY_DATABASE_URL"),
-        engines.reached(settings),
-    ):
-        store.progress()
+    folder.mkdir()
+    revisions.upgrade(settings)
+    with engines.disposed(engines.engine(settings)) as engine:
+        store = Store(engine, settings, "journey", store_events)
+        assert store.progress() == {}
+        engine.dispose()
+        folder.rename(tmp_path / "gone")
+        with pytest.raises(TransientError, match="has gone"):
+            store.progress()
+        with pytest.raises(DatabaseAwayError, match=r"^No database answers at .*"), engines.reached(settings):
+            store.progress()
+        (tmp_path / "gone").rename(folder)
+        assert store.progress() == {}
 
 
 def test_a_file_that_is_no_database_stops_the_store(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def run_tests(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the tests of a copy of the project in which the named line is broken, if any."""
     for package in ("consumers", "kafkajourney", "migrations", "producer", "schemas", "tests"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    for file in ("pyproject.toml", "kafkajourney.toml"):
+        shutil.copy(ROOT / file, folder)
     tests = [LOOP_TESTS, STORE_TESTS]
     if name:
         mutation = MUTATIONS[name]

@@ -11,6 +11,7 @@ import yaml
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from kafkajourney.avro.catalogue import load
+from kafkajourney.control.new import copy
 from kafkajourney.embedded.registry import RegistryServer
 from kafkajourney.errors import SettingsError
 from kafkajourney.events import COMMON_FIELDS
@@ -18,7 +19,7 @@ from kafkajourney.schemas import scaffold
 from kafkajourney.schemas.diff import catalogues_diff, versions_diff
 from kafkajourney.schemas.display import markdown
 from kafkajourney.schemas.simulate import STRANGER, simulate
-from tests.support.processes import FOLDER, ROOT, Commands
+from tests.support.processes import ROOT, Commands
 from tests.support.schema_files import TITLE, V3, commit, copy_schemas, edit, evolve, generate, git, lines
 
 TOPIC = "user-journey"
@@ -170,9 +171,9 @@ def embedded_registry() -> Iterator[str]:
 
 @pytest.fixture
 def project(lone_commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """Commands in a folder that has a copy of the package ``schemas``, merged: Python finds that one first."""
+    """Commands in a folder that is an application of its own, merged."""
     monkeypatch.chdir(lone_commands.folder)
-    shutil.copytree(FOLDER, "schemas", ignore=shutil.ignore_patterns("__pycache__"))
+    copy(lone_commands.folder)
     git("init", "--quiet", "--initial-branch=main")
     commit()
     return lone_commands

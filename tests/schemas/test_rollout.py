@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import threading
 import uuid
@@ -17,11 +16,12 @@ from sqlalchemy import select
 from consumers.analytic.table import video_plays
 from consumers.journey.table import journey_events
 from kafkajourney.avro.catalogue import load
+from kafkajourney.control.new import copy
 from kafkajourney.database import engines
 from kafkajourney.schemas import scaffold
 from kafkajourney.schemas.generate import render
 from kafkajourney.settings import Settings
-from tests.support.processes import FOLDER, Commands, Running, end_all, wait_for
+from tests.support.processes import Commands, Running, end_all, wait_for
 from tests.support.schema_files import TITLE, edit, evolve, generate
 
 pytestmark = pytest.mark.stack
@@ -57,7 +57,7 @@ class Versions:
 
     def _copy(self, name: str) -> Commands:
         folder = self._commands.folder / name
-        shutil.copytree(FOLDER, folder / "schemas", ignore=shutil.ignore_patterns("__pycache__"))
+        copy(folder)
         self.made.append(Commands(folder, self._commands.variables))
         return self.made[-1]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, ExceptionContext, String, event, text
+from sqlalchemy import Column, Connection, Engine, ExceptionContext, String, Unicode, event, text
 from sqlalchemy.dialects import mssql
 from sqlalchemy.exc import IntegrityError
 
@@ -204,12 +204,14 @@ def _openjson(group: Group) -> str:
 def _json_type(column: Column[Any], path: str) -> str:
     """Return type and path of a value within JSON.
 
-    A text is one longer than its column: the insert refuses what is too long, whatever OPENJSON makes of it.
+    A text is one longer than its column: the insert refuses what is too long, whatever OPENJSON makes of it. It is
+    VARCHAR where the column is: compared with NVARCHAR, the column's index would not be sought.
     """
     if not isinstance(column.type, String):
         return f"{column.type.compile(dialect=_DIALECT)} '{path}'"
     if column.type.length:
-        return f"NVARCHAR({column.type.length + 1}) '{path}'"
+        kind = "NVARCHAR" if isinstance(column.type, Unicode) else "VARCHAR"
+        return f"{kind}({column.type.length + 1}) '{path}'"
     return f"NVARCHAR(MAX) '{path}' AS JSON"
 
 

@@ -27,20 +27,33 @@ _DIALECT = sqlite.dialect()
 
 def set_up(engine: Engine, *, may_create: bool) -> None:
     """Prepare the engine's connections; those to a file that is not there are refused, unless it may be made."""
-    event.listen(engine, "do_connect", lambda *_: _require_file(engine.url.database or "", may_create=may_create))
+    was_there = False
+
+    def look(*_: object) -> None:
+        nonlocal was_there
+        _require_file(engine.url.database or "", may_create=may_create, was_there=was_there)
+        was_there = True
+
+    event.listen(engine, "do_connect", look)
     event.listen(engine, "connect", _connect)
     event.listen(engine, "begin", _begin)
 
 
-def _require_file(database: str, *, may_create: bool) -> None:
-    """Refuse a file that connecting would make unasked: an empty database beside the one that is meant."""
-    if database in ("", ":memory:"):
+def _require_file(database: str, *, may_create: bool, was_there: bool) -> None:
+    """Refuse a file that connecting would make unasked: an empty database beside the one that is meant.
+
+    One that ``was_there`` before may come back, as a disk does.
+    """
+    name = database.removeprefix("file:").partition("?")[0]
+    if name in ("", ":memory:"):
         raise StopError("A SQLite database in memory is gone with each command. Name a file: sqlite:///file.db.")
-    path = Path(database).absolute()
-    if path.exists() or database.startswith("file:"):  # of a URI the mode says what may be done
+    path = Path(name).absolute()
+    if path.exists():
         return
+    if was_there:
+        raise DatabaseAwayError(f"the file {path} has gone")
     if not path.parent.is_dir():
-        raise DatabaseAwayError(f"there is no folder {path.parent}")
+        raise StopError(f"There is no folder {path.parent} for the database {path.name}. Make it, or correct the URL.")
     if not may_create:
         raise StopError(
             f"There is no database {path}. Make it (python -m migrations upgrade), or correct the URL: without a slash "

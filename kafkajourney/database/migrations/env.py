@@ -15,16 +15,23 @@ if context.is_offline_mode():
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
         mssql_batch_separator=dialect.SCRIPT_SEPARATOR,
-        **branches.options(),
+        **branches.options(config),
     )
-    context.static_output(dialect.SCRIPT_HEAD)
-    with context.begin_transaction():
-        if config.attributes["carry over"]:
-            for statement in carry_over.statements(context.get_context()):
-                context.execute(statement)
-        context.run_migrations()
-    context.static_output(dialect.SCRIPT_FOOT)
+    migration = context.get_context()
+    is_transaction = migration.impl.transactional_ddl
+    if config.attributes["begins"]:
+        context.static_output(dialect.SCRIPT_HEAD)
+        if is_transaction:
+            migration.impl.emit_begin()
+    if config.attributes["carry over"]:
+        for statement in carry_over.statements(migration):
+            context.execute(statement)
+    context.run_migrations()
+    if config.attributes["ends"]:
+        if is_transaction:
+            migration.impl.emit_commit()
+        context.static_output(dialect.SCRIPT_FOOT)
 else:
-    context.configure(connection=config.attributes["connection"], **branches.options())
+    context.configure(connection=config.attributes["connection"], **branches.options(config))
     with context.begin_transaction():
         context.run_migrations()
