@@ -3,15 +3,17 @@
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from kafkajourney.errors import StopError
+from tests.stack.classes import archive
 from tests.stack.download import java, kafka_libraries
 from tests.stack.server import HOST, Server, free_port, started
 
@@ -26,12 +28,12 @@ HEARTBEAT_INTERVAL_MS = 1_000
 class Broker(Server):
     """One node: a broker that is a controller too."""
 
-    def __init__(self, node: int, folder: Path, ports: Mapping[str, int]) -> None:
+    def __init__(self, node: int, folder: Path, ports: Mapping[str, int], classes: str) -> None:
         self.node = node
         self.folder = folder
         self.ports = ports
         self.properties_file = folder / "server.properties"
-        command = [*_java(f"-Djava.io.tmpdir={folder}"), "kafka.Kafka", str(self.properties_file)]
+        command = [*_java(classes, f"-Djava.io.tmpdir={folder}"), "kafka.Kafka", str(self.properties_file)]
         super().__init__(f"Kafka node {node}", command, folder.with_suffix(".log"))
 
     def address(self, listener: str = PLAIN) -> str:
@@ -73,8 +75,9 @@ def kafka(
     are the broker's, and win. The session timeout is that of members of groups by KIP-848.
     """
     protocols = {CONTROLLER: PLAIN, PLAIN: PLAIN, **listeners}
+    classes = archive(kafka_libraries().name, _run_once)
     nodes = [
-        Broker(number, folder / f"kafka-{number}", {name: free_port() for name in protocols})
+        Broker(number, folder / f"kafka-{number}", {name: free_port() for name in protocols}, classes)
         for number in range(1, brokers + 1)
     ]
     shared = {
@@ -85,9 +88,20 @@ def kafka(
     }
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     for node in nodes:
-        _format(node, cluster_id, {**shared, **_own(node, protocols)})
+        _format(node, cluster_id, {**shared, **_own(node, protocols)}, _java(classes))
     with started(nodes):
         yield Kafka(nodes)
+
+
+def _run_once(classes: str) -> None:
+    """Run a node with this option of the JVM, and end it in order."""
+    protocols = {CONTROLLER: PLAIN, PLAIN: PLAIN}
+    with TemporaryDirectory() as folder:
+        node = Broker(1, Path(folder) / "kafka", {name: free_port() for name in protocols}, classes)
+        shared = _cluster([node], protocols) | _replication(1) | _own(node, protocols)
+        _format(node, urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="), shared, _java())
+        with node:
+            node.stop()
 
 
 def _java(*options: str) -> list[str]:
@@ -148,12 +162,12 @@ def _own(node: Broker, protocols: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _format(node: Broker, cluster_id: str, properties: Mapping[str, str]) -> None:
+def _format(node: Broker, cluster_id: str, properties: Mapping[str, str], java: Sequence[str]) -> None:
     node.folder.mkdir(parents=True)
     lines = [f"{name}={value}\n" for name, value in properties.items()]
     node.properties_file.write_text("".join(lines), encoding="utf-8")
     command = [
-        *_java(),
+        *java,
         "kafka.tools.StorageTool",
         "format",
         f"--cluster-id={cluster_id}",

@@ -1,10 +1,12 @@
 """Apicurio Registry, which speaks Confluent's API at a path of its own."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx2
 
 from kafkajourney.embedded.registry_model import DEFAULT_LEVEL
+from tests.stack.classes import archive
 from tests.stack.download import java, registry_home
 from tests.stack.server import HOST, Server, free_port
 
@@ -12,7 +14,7 @@ from tests.stack.server import HOST, Server, free_port
 class Registry(Server):
     """A registry that keeps its schemas in a file: they outlive a restart, and a kill."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, classes: str | None = None) -> None:
         port = free_port()
         self.url = f"http://{HOST}:{port}/apis/ccompat/v7"
         data = folder / "registry"
@@ -32,7 +34,9 @@ class Registry(Server):
         }
         options = [f"-D{name}={value}" for name, value in properties.items()]
         (runner,) = registry_home().glob("*-runner.jar")
-        super().__init__("The registry", [java(), "-Xmx256m", *options, "-jar", str(runner)], folder / "registry.log")
+        classes = classes or archive(registry_home().name, _run_once)
+        command = [java(), "-Xmx256m", classes, *options, "-jar", str(runner)]
+        super().__init__("The registry", command, folder / "registry.log")
 
     def is_healthy(self) -> bool:
         """Whether it answers; the first time it is given Confluent's default level, its own being NONE."""
@@ -40,3 +44,9 @@ class Registry(Server):
             return httpx2.put(f"{self.url}/config", json={"compatibility": DEFAULT_LEVEL}, timeout=5).is_success
         except httpx2.TransportError:
             return False
+
+
+def _run_once(classes: str) -> None:
+    """Run it with this option of the JVM, and end it in order."""
+    with TemporaryDirectory() as folder, Registry(Path(folder), classes) as registry:
+        registry.stop()
