@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from functools import partial
 
 from sqlalchemy import Engine
@@ -100,7 +101,9 @@ class Assembly:
         return look
 
     def _committed(self) -> Mapping[int, int]:
-        return reading.committed(self._consumer, self._settings.topic, self.partitions())
+        """Ask by a client of its own: this is another thread, and the loop's client may be leaving the group."""
+        with closing(clients.reader(self._settings, self._group_id)) as reader:
+            return reading.committed(reader, self._settings.topic, reading.partitions_of(reader, self._settings))
 
     def _caught_up(self, ends: Mapping[int, int]) -> CaughtUp:
         return CaughtUp(

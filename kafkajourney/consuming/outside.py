@@ -10,8 +10,11 @@ from kafkajourney.background import in_thread
 from kafkajourney.errors import BrokerAwayError, KafkaJourneyError
 from kafkajourney.watching.observer import Observer
 
-LOOK_EVERY = 10.0
-"""Seconds between two looks."""
+STRANGERS_EVERY = 30.0
+"""Seconds between two looks for strangers, which take a connection of their own."""
+
+TOPIC_EVERY = 10.0
+"""Seconds between two looks at the topic's id."""
 
 T = TypeVar("T")
 
@@ -19,10 +22,11 @@ T = TypeVar("T")
 class Question(Generic[T]):
     """Asks the same again and again, beside the loop."""
 
-    def __init__(self, ask: Callable[[], T], clock: Callable[[], float]) -> None:
+    def __init__(self, ask: Callable[[], T], every: float, clock: Callable[[], float]) -> None:
         self._ask = ask
+        self._every = every
         self._clock = clock
-        self._ask_at = clock() + LOOK_EVERY
+        self._ask_at = clock() + every
         self._open: futures.Future[T] | None = None
 
     def answer(self) -> T | None:
@@ -33,7 +37,7 @@ class Question(Generic[T]):
             with contextlib.suppress(KafkaJourneyError):  # an outage: the loop tells of it
                 answer = done.result()
         if self._open is None and self._clock() >= self._ask_at:
-            self._ask_at = self._clock() + LOOK_EVERY
+            self._ask_at = self._clock() + self._every
             self._open = in_thread(self._ask)
         return answer
 
@@ -55,7 +59,7 @@ class Strangers:
         self._committed = committed
         self._progress = progress
         self._observer = observer
-        self._question = Question(self._beyond, clock)
+        self._question = Question(self._beyond, STRANGERS_EVERY, clock)
         self._told: Collection[int] = ()
 
     def look(self) -> None:
@@ -91,7 +95,7 @@ class Remade:
     ) -> None:
         self._adopt = adopt
         self._settle_anew = settle_anew
-        self._question = Question(lambda: (ask_id(), known_ids()), clock)
+        self._question = Question(lambda: (ask_id(), known_ids()), TOPIC_EVERY, clock)
 
     def look(self) -> None:
         """Look, where it is time to, and have what goes on settled anew where the topic is another one."""

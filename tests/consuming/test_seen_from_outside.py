@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kafkajourney.consuming.outside import LOOK_EVERY, Remade, Strangers
+from kafkajourney.consuming.outside import STRANGERS_EVERY, Remade, Strangers
 from kafkajourney.errors import BrokerAwayError
 from kafkajourney.watching.observer import Observer
 from tests.support.processes import wait_for
@@ -51,7 +51,7 @@ def until(look: Callable[[], None], is_told: Callable[[], bool]) -> None:
 def looked(look: Callable[[], None], clock: Clock, asked: Asked) -> None:
     """Let it ask once more, and take the answer."""
     before = asked.number
-    clock.now += LOOK_EVERY
+    clock.now += STRANGERS_EVERY
     look()
     wait_for(lambda: asked.number == before + 1, 10)
     for _ in range(200):
