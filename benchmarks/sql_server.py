@@ -120,7 +120,10 @@ def events(number: int) -> list[Row]:
     simulated = islice(simulate(1000, seed=7), number)
     stored_at = as_text(utc_now())
     decoded = (Decoded(type(event).__name__, event, {}) for event in simulated)
-    return placed(JOURNEY, [Record(TOPIC, n % 3, n, event) for n, event in enumerate(decoded)], stored_at)
+    records = [Record(TOPIC, n % 3, n, event) for n, event in enumerate(decoded)]
+    for record in records:
+        record.row = JOURNEY.rows(record)
+    return placed(JOURNEY, records, stored_at)
 
 
 def timed(engine: Engine, write: Write, rows: Sequence[Row]) -> float:

@@ -46,9 +46,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
+LONGEST = ("test_security", "test_outages", "test_partition_faults", "test_own_application", "test_chaos", "test_fuzz")
+"""Files that keep one worker busy for a minute or more: they begin first, so that none is left alone at the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests first that start servers and wait: what only computes fills the gaps at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+    items.sort(key=lambda item: (item.path.stem not in LONGEST, item.get_closest_marker("stack") is None))
 
 
 @pytest.fixture(autouse=True)

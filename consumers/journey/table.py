@@ -32,7 +32,7 @@ journey_events = Table(
     Column("schema_id", Integer),
     # A partition's offsets only grow, so that inserts come at the end of each partition's run.
     PrimaryKeyConstraint("topic", "partition", "offset", name="pk_journey_events", mssql_clustered=True),
-    # This user's journey, in order.
-    Index("ix_journey_events_user", "user_id", "topic", "partition", "offset"),
+    # This user's events; few enough to be sorted. More columns would cost each insert three times as much.
+    Index("ix_journey_events_user", "user_id"),
     CheckConstraint("ISJSON(payload) = 1", name="ck_journey_events_payload").ddl_if(dialect="mssql"),
 )

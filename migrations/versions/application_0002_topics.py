@@ -42,7 +42,7 @@ COUNTED = """
 def upgrade() -> None:
     op.add_column("journey_events", sa.Column("received_at", UTC_MILLIS, nullable=True))
     op.add_column("journey_events", sa.Column("schema_id", sa.Integer(), nullable=True))
-    op.create_index("ix_journey_events_user", "journey_events", ["user_id", "topic", "partition", "offset"])
+    op.create_index("ix_journey_events_user", "journey_events", ["user_id"])
     if dialect() == "postgresql":
         refuse_nul()
         op.execute("ALTER TABLE journey_events ALTER COLUMN payload TYPE JSONB USING payload::jsonb")
