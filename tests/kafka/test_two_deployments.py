@@ -88,7 +88,11 @@ def make_anew(settings: Settings) -> None:
 def test_a_topic_that_was_made_anew_and_has_grown_past_the_progress_is_told(
     settings: Settings, real_commands: Commands, protocol: str
 ) -> None:
-    """While a consumer runs, and when it is started again; nothing of the new topic is stored or passed over."""
+    """While a consumer runs, and when it is started again.
+
+    What it stores of the new topic before it is told (by Kafka, or by the next look at the id) is at its place there,
+    behind the progress; then it stops, and nothing is taken over.
+    """
     classic = {"KAFKAJOURNEY_KAFKA__GROUP__PROTOCOL": "classic"} if protocol == "classic" else {}
     consumer = Watched(real_commands.start("consumers.journey", variables=classic))
     real_commands.run("producer", "--rate", "0", "--count", "300")
@@ -98,8 +102,10 @@ def test_a_topic_that_was_made_anew_and_has_grown_past_the_progress_is_told(
     real_commands.run("producer", "--rate", "0", "--count", "3000")
     wait_for(lambda: consumer.says("but of a topic that was deleted (id "))
     wait_for(lambda: consumer.running.process.poll() == 1)  # all of its partitions have stopped
-    assert count(settings, "journey_events") == 300
-    assert progress_of(settings, "journey") == progress
+    after = progress_of(settings, "journey")
+    moved = {partition: after[partition] - offset for partition, offset in progress.items()}
+    assert min(moved.values()) >= 0
+    assert count(settings, "journey_events") == 300 + sum(moved.values())
     again = real_commands.run("consumers.journey", "--until-caught-up", code=1, variables=classic)
     assert "the one that is there now was made anew" in again
     told = json.loads(real_commands.run("kafkajourney", "status", "--json", code=1).splitlines()[0])
