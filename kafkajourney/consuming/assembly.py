@@ -19,6 +19,7 @@ from kafkajourney.consuming.settling import AskBounds
 from kafkajourney.consuming.silence import Silence
 from kafkajourney.database.store import Store
 from kafkajourney.database.writing import check_row, writer
+from kafkajourney.errors import StopError
 from kafkajourney.group import Group
 from kafkajourney.kafka import bounds, clients, reading
 from kafkajourney.kafka.topic_ids import TopicIds
@@ -89,6 +90,8 @@ class Assembly:
         )
         strangers = Strangers(self._committed, self._store.progress, self._observer)
         remade = Remade(self._topic_id, self._store.topic_ids, self._store.adopt, self.loop.settle_anew)
+        if ends is not None and (fault := self._store.remade(self._topic_id())) is not None:
+            raise StopError(str(fault))  # the progress may cover the ends of another topic than it is of
         is_caught_up = _never if ends is None else self._caught_up(ends)
 
         def look() -> bool:

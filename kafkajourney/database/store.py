@@ -76,6 +76,14 @@ class Store:
         """Return of which topics the progress is, by their ids; none where they are not known."""
         return {topic_id for _offset, topic_id in self._known().values() if topic_id is not None}
 
+    def remade(self, topic_id: str | None) -> PartitionError | None:
+        """Return why the group cannot go on where the progress of a partition is of another topic than this one."""
+        self.topic_id = topic_id or self.topic_id
+        for partition, (offset, of) in sorted(self._known().items()):
+            if not is_same(of, self.topic_id):
+                return self._remade(partition, offset, str(of))
+        return None
+
     def adopt(self, topic_id: str) -> None:
         """Put this id of the topic into the progress from the next transaction on."""
         self.topic_id = topic_id

@@ -120,6 +120,8 @@ def test_a_partition_of_another_topic_cannot_go_on_and_none_is_taken_over(bench:
     with pytest.raises(FencedError):
         store.commit([play(100, partition=1)], {1: Move(100, 101)})
     assert isinstance(store.begin({0: 0}, None)[0], PartitionError)
+    assert "of user-journey [0], but of a topic that was deleted" in str(bench.store().remade("new"))
+    assert bench.store().remade("old") is bench.store().remade(None) is None
     assert ids(bench) == {0: (100, "old"), 1: (100, "old")}
     assert bench.offsets() == []
 
