@@ -86,7 +86,7 @@ def make_anew(settings: Settings) -> None:
     "protocol", ["consumer", pytest.param("classic", marks=pytest.mark.skipif(not FULL, reason="in the full form"))]
 )
 def test_a_topic_that_was_made_anew_and_has_grown_past_the_progress_is_told(
-    settings: Settings, real_commands: Commands, protocol: str
+    settings: Settings, real_commands: Commands, protocol: str, request: pytest.FixtureRequest
 ) -> None:
     """While a consumer runs, and when it is started again.
 
@@ -95,12 +95,14 @@ def test_a_topic_that_was_made_anew_and_has_grown_past_the_progress_is_told(
     """
     classic = {"KAFKAJOURNEY_KAFKA__GROUP__PROTOCOL": "classic"} if protocol == "classic" else {}
     consumer = Watched(real_commands.start("consumers.journey", variables=classic))
+    request.addfinalizer(lambda: print(*consumer.lines))  # shown where the test fails
     real_commands.run("producer", "--rate", "0", "--count", "300")
     wait_for(lambda: count(settings, "journey_events") == 300)
     progress = progress_of(settings, "journey")
     make_anew(settings)
     real_commands.run("producer", "--rate", "0", "--count", "3000")
-    wait_for(lambda: consumer.says("but of a topic that was deleted (id "))
+    # By its id; or by its end, where it is looked at before anything was produced to it.
+    wait_for(lambda: consumer.says("was made anew"))
     wait_for(lambda: consumer.running.process.poll() == 1)  # all of its partitions have stopped
     after = progress_of(settings, "journey")
     moved = {partition: after[partition] - offset for partition, offset in progress.items()}
