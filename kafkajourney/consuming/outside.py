@@ -42,6 +42,11 @@ class Question(Generic[T]):
         return answer
 
 
+def beyond(committed: Mapping[int, int], progress: Mapping[int, int]) -> dict[int, tuple[int, int]]:
+    """Return the committed offset and the database's, of the partitions of which the first is the greater."""
+    return {p: (offset, progress.get(p, 0)) for p, offset in committed.items() if offset > progress.get(p, 0)}
+
+
 class Strangers:
     """Looks whether the group has committed offsets that the database has not: consumers of another one are in it.
 
@@ -64,18 +69,16 @@ class Strangers:
 
     def look(self) -> None:
         """Look, where it is time to, and tell what is new."""
-        beyond = self._question.answer()
-        if beyond is None:
+        found = self._question.answer()
+        if found is None:
             return
-        if beyond.keys() - self._told:
-            self._observer.strangers(beyond)
-        self._told = beyond.keys()
+        if found.keys() - self._told:
+            self._observer.strangers(found)
+        self._told = found.keys()
 
     def _beyond(self) -> Mapping[int, tuple[int, int]]:
-        """Return the committed offset and the database's, of partitions whose first is the greater."""
-        committed = self._committed()
-        progress = self._progress()
-        return {p: (offset, progress.get(p, 0)) for p, offset in committed.items() if offset > progress.get(p, 0)}
+        committed = self._committed()  # before the database
+        return beyond(committed, self._progress())
 
 
 class Remade:

@@ -1,7 +1,6 @@
 """``kafkajourney``: the stack, the demo, the doctor, the verification, the dead letters."""
 
 import os
-import shutil
 import time
 from contextlib import nullcontext
 from operator import itemgetter
@@ -166,8 +165,6 @@ def _go_to_an_application() -> bool:
         application.current()
     except StopError:
         folder = STATE_FOLDER / "application"
-        for part in (*application.PACKAGES, "tests"):
-            shutil.rmtree(folder / part, ignore_errors=True)  # of another version, perhaps
         copy(folder)
         os.chdir(folder)  # the processes of the demo begin there as well
         return True

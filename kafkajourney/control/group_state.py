@@ -103,8 +103,7 @@ def _rate(group: str, look: Look, before: Stored | None) -> float | None:
 
 def remade(group: str, look: Look) -> Iterator[str]:
     """Yield a sentence where the progress is of a topic that is no longer there."""
-    known = {topic_id for topic_id in look.topic_ids(group).values() if topic_id is not None}
-    if look.topic_id is not None and known - {look.topic_id}:
+    if look.topic_id is not None and look.topic_ids(group) - {look.topic_id}:
         yield (
             f"The progress of {group} is of a topic that was deleted; the one that is there was made anew. See "
             "docs/operations.md, A gap."
@@ -113,8 +112,8 @@ def remade(group: str, look: Look) -> Iterator[str]:
 
 def strangers(group: str, look: Look) -> Iterator[str]:
     """Yield a sentence where the group's committed offsets are not of this database."""
-    if beyond := look.committed_beyond(group):
-        places = ", ".join(f"partition {p}: {offset}" for p, offset in sorted(beyond.items()))
+    if found := look.committed_beyond(group):
+        places = ", ".join(f"partition {p}: {offset}" for p, (offset, _stored) in sorted(found.items()))
         yield (
             f"{group} has committed offsets that this database has not reached ({places}): it was restored, or "
             "consumers with another database are in the group. Then give one deployment a group_prefix."

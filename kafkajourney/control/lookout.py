@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from sqlalchemy import func, select
 
 from kafkajourney.background import in_thread
+from kafkajourney.consuming.outside import beyond
 from kafkajourney.database import engines
 from kafkajourney.database.tables import consumer_progress, dead_letters
 from kafkajourney.database.views import READ_ONLY
@@ -52,8 +53,8 @@ class Stored(NamedTuple):
     progress: dict[str, dict[int, int]]
     letters: dict[str, tuple[int, int]]
     """Dead letters, and how many of them were replayed."""
-    topic_ids: dict[str, dict[int, str | None]]
-    """Of which topic the progress is, None where that is not known."""
+    topic_ids: dict[str, set[str]]
+    """Of which topics the progress is, where that is known."""
 
 
 class Look(NamedTuple):
@@ -81,14 +82,13 @@ class Look(NamedTuple):
         starts = {partition: begun.get(partition, first) for partition, (first, _end) in self.bounds.items()}
         return {partition: (start, max(start, self.bounds[partition][1])) for partition, start in starts.items()}
 
-    def topic_ids(self, group: str) -> dict[int, str | None]:
-        """Return of which topic the progress of each partition is, None where that is not known."""
-        return self.stored.topic_ids.get(group, {}) if self.stored else {}
+    def topic_ids(self, group: str) -> set[str]:
+        """Return of which topics the progress is, where that is known."""
+        return self.stored.topic_ids.get(group, set()) if self.stored else set()
 
-    def committed_beyond(self, group: str) -> dict[int, int]:
-        """Return the committed offset of each partition where the database has not come so far."""
-        progress = self.stored.progress.get(group, {}) if self.stored else {}
-        return {p: at for p, at in self.committed.get(group, {}).items() if self.stored and at > progress.get(p, 0)}
+    def committed_beyond(self, group: str) -> dict[int, tuple[int, int]]:
+        """Return the committed offset and the database's, of each partition where that has not come so far."""
+        return beyond(self.committed.get(group, {}), self.stored.progress.get(group, {})) if self.stored else {}
 
 
 class Lookout:
@@ -161,12 +161,12 @@ class Lookout:
         counts = select(letter.consumer_group, func.count(), func.count(letter.replayed_at))
         counts = counts.where(letter.topic == self._settings.topic).group_by(letter.consumer_group)
         progress: dict[str, dict[int, int]] = {}
-        ids: dict[str, dict[int, str | None]] = {}
+        ids: dict[str, set[str]] = {}
         with engines.reached(self._settings), self._engine.connect() as plain:
             connection = plain.execution_options(**READ_ONLY)
             for group, partition, offset, topic_id in connection.execute(moves):
                 progress.setdefault(group, {})[partition] = offset
-                ids.setdefault(group, {})[partition] = topic_id
+                ids.setdefault(group, set()).update([topic_id] if topic_id is not None else [])
             clock = time.monotonic()
             letters = {group: (n, again) for group, n, again in connection.execute(counts)}
             return Stored(clock, progress, letters, ids)

@@ -55,7 +55,9 @@ def copy(folder: Path, namespace: str = NAMESPACE) -> None:
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    """Copy a folder in the place of one that may be there, of another version perhaps."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _rename(path: Path, namespace: str) -> None:

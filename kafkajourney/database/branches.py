@@ -88,13 +88,13 @@ def stubs(current: Collection[str]) -> Iterator[list[Path]]:
 
     None where the database is not ahead. To go back behind such a revision needs the version that has it.
     """
-    newest = numbers(scripts().get_heads())
-    ahead = {branch: n for branch, n in numbers(current).items() if n > newest.get(branch, n)}
-    if not ahead:
+    found = Standing(current, scripts().get_heads())
+    if not found.ahead:
         yield []
         return
+    newest = numbers(found.newest)
     with TemporaryDirectory() as folder:
-        for branch, number in ahead.items():
+        for branch, number in found.ahead.items():
             path = Path(folder) / f"{branch}_{number:04}.py"
             path.write_text(_STUB.format(branch=branch, number=number, below=newest[branch]), encoding="utf-8")
         yield [Path(folder)]
@@ -141,10 +141,10 @@ class Standing(NamedTuple):
     newest: Collection[str]
 
     @property
-    def is_ahead(self) -> bool:
-        """Whether a newer version has migrated the database, in whichever branch. What it added is no harm here."""
+    def ahead(self) -> dict[str, int]:
+        """Return the number of each branch that a newer version has migrated. What it added is no harm here."""
         newest = numbers(self.newest)
-        return any(number > newest.get(branch, number) for branch, number in numbers(self.current).items())
+        return {branch: n for branch, n in numbers(self.current).items() if n > newest.get(branch, n)}
 
     @property
     def is_behind(self) -> bool:

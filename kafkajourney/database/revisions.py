@@ -108,5 +108,5 @@ def require_revisions(made: Engine, settings: Settings) -> None:
     if found.is_behind:
         needs = f"this version needs {branches.text(found.newest)}"
         raise StopError(f"{at}, {needs}. Run: python -m migrations upgrade")
-    if found.is_ahead:
+    if found.ahead:
         log.info("%s, ahead of this version's %s", at, branches.text(found.newest), extra=event("database_ahead"))

@@ -31,7 +31,7 @@ _PARTITION = (
 )
 _ADVANCE = update(consumer_progress).where(_PARTITION, _progress.next_offset == bindparam("expected"))
 
-_ADVANCE_OF_TOPIC = _ADVANCE.where(or_(_progress.topic_id.is_(None), _progress.topic_id == bindparam("id")))
+_SAME_TOPIC = or_(_progress.topic_id.is_(None), _progress.topic_id == bindparam("id"))
 
 _letter = dead_letters.c
 _REPLAYED = update(dead_letters).where(
@@ -78,15 +78,13 @@ class Store:
 
     def remade(self, topic_id: str | None) -> PartitionError | None:
         """Return why the group cannot go on where the progress of a partition is of another topic than this one."""
-        self.topic_id = topic_id or self.topic_id
-        for partition, (offset, of) in sorted(self._known().items()):
-            if not is_same(of, self.topic_id):
-                return self._remade(partition, offset, str(of))
-        return None
+        self.adopt(topic_id)
+        faults = (self._fault(partition, *known) for partition, known in sorted(self._known().items()))
+        return next(filter(None, faults), None)
 
-    def adopt(self, topic_id: str) -> None:
-        """Put this id of the topic into the progress from the next transaction on."""
-        self.topic_id = topic_id
+    def adopt(self, topic_id: str | None) -> None:
+        """Put this id of the topic, where it is told, into the progress from the next transaction on."""
+        self.topic_id = topic_id or self.topic_id
 
     def _known(self) -> dict[int, tuple[int, str | None]]:
         """Return the next offset of every partition that the group has begun, and of which topic it is."""
@@ -104,7 +102,7 @@ class Store:
 
         One whose progress is of a topic with another id cannot go on: why, is in its place.
         """
-        self.topic_id = topic_id = topic_id or self.topic_id
+        self.adopt(topic_id)
         progress = self._known()
         rows = [
             {
@@ -113,7 +111,7 @@ class Store:
                 "partition": partition,
                 "next_offset": start,
                 "updated_at": utc_naive(self._now()),
-                "topic_id": topic_id,
+                "topic_id": self.topic_id,
             }
             for partition, start in starts.items()
             if partition not in progress
@@ -124,17 +122,17 @@ class Store:
                     connection.execute(insert(consumer_progress), rows)
                 except IntegrityError as error:
                     raise FencedError("another consumer began the same partition") from error
-        found = {partition: progress.get(partition, (start, topic_id)) for partition, start in starts.items()}
-        return {
-            partition: offset if is_same(of, topic_id) else self._remade(partition, offset, str(of))
-            for partition, (offset, of) in found.items()
-        }
+        found = {partition: progress.get(partition, (start, None)) for partition, start in starts.items()}
+        return {p: self._fault(p, offset, of) or offset for p, (offset, of) in found.items()}
 
-    def _remade(self, partition: int, offset: int, before: str) -> PartitionError:
+    def _fault(self, partition: int, offset: int, of: str | None) -> PartitionError | None:
+        """Return why a partition cannot go on where its progress is of another topic; an id not known can be any."""
+        if None in (of, self.topic_id) or of == self.topic_id:
+            return None
         topic = self._settings.topic
         return PartitionError(
             f"The database goes on at offset {offset} of {topic} [{partition}], but of a topic that was deleted (id "
-            f"{before}); the one that is there now was made anew (id {self.topic_id}). Nothing was skipped. See "
+            f"{of}); the one that is there now was made anew (id {self.topic_id}). Nothing was skipped. See "
             "docs/operations.md, A gap."
         )
 
@@ -203,7 +201,7 @@ class Store:
         place = {"group": self._group, "of": self._settings.topic, "number": partition, "expected": move.expected}
         if self.topic_id is not None:
             # The progress of a topic that was deleted is not taken over by the one that has its name now.
-            statement = _ADVANCE_OF_TOPIC.values(next_offset=move.next_offset, updated_at=now, topic_id=self.topic_id)
+            statement = statement.where(_SAME_TOPIC).values(topic_id=self.topic_id)
             place["id"] = self.topic_id
         moved = connection.execute(statement, place)
         if moved.rowcount != 1:
@@ -212,11 +210,6 @@ class Store:
                 f"{move.expected}: another consumer moved it, and nothing was written",
                 partition,
             )
-
-
-def is_same(one: str | None, other: str | None) -> bool:
-    """Whether two topic ids can be of the same topic: one that is not known can be any."""
-    return one is None or other is None or one == other
 
 
 def _bounded(reason: str) -> str:

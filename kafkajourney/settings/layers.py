@@ -56,7 +56,7 @@ def load(
     layers = [
         Layer({name: value for name, value in options.items() if value is not None}, place="the command line"),
         _of_variables(environ, folder),
-        _of_variables(_read_dotenv(folder / DOTENV), folder, DOTENV),
+        _of_variables(read_dotenv(folder), folder, DOTENV),
         Layer(
             {n: v for n, v in toml.items() if n in DEFAULTS}, {t: toml.get(t, {}) for t in variables.TABLES}, TOML_FILE
         ),
@@ -121,12 +121,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def read_dotenv(folder: Path) -> Mapping[str, str | None]:
-    """Return the variables of a folder's ``.env``."""
-    return _read_dotenv(folder / DOTENV)
-
-
-def _read_dotenv(path: Path) -> dict[str, str | None]:
+def read_dotenv(folder: Path) -> dict[str, str | None]:
+    """Return the variables of a folder's ``.env``; raise SettingsError where it cannot be read."""
+    path = folder / DOTENV
     try:
         return dotenv_values(path)
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
 """Looks beside the loop: consumers of another database in the group, and a topic that was made anew."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kafkajourney.consuming.outside import STRANGERS_EVERY, Remade, Strangers
@@ -40,22 +40,16 @@ class Asked:
         return answer
 
 
-def until(look: Callable[[], None], is_told: Callable[[], bool]) -> None:
-    def looked_again() -> bool:
-        look()
-        return is_told()
-
-    wait_for(looked_again, 10)
-
-
-def looked(look: Callable[[], None], clock: Clock, asked: Asked) -> None:
+def looked(watcher: Strangers | Remade, clock: Clock, asked: Asked) -> None:
     """Let it ask once more, and take the answer."""
     before = asked.number
     clock.now += STRANGERS_EVERY
-    look()
-    wait_for(lambda: asked.number == before + 1, 10)
-    for _ in range(200):
-        look()
+
+    def has_taken_the_answer() -> bool:
+        watcher.look()
+        return asked.number == before + 1 and watcher._question._open is None
+
+    wait_for(has_taken_the_answer, 10)
 
 
 def test_offsets_that_the_database_has_not_reached_are_told_once() -> None:
@@ -63,9 +57,8 @@ def test_offsets_that_the_database_has_not_reached_are_told_once() -> None:
     strangers = Strangers(committed, lambda: {0: 5, 1: 2}, told, clock)
     strangers.look()
     assert committed.number == 0  # not at the start: what this database's consumers left may still be stored
-    looked(strangers.look, clock, committed)
-    until(strangers.look, lambda: bool(told.of))
-    looked(strangers.look, clock, committed)
+    looked(strangers, clock, committed)
+    looked(strangers, clock, committed)
     assert told.of == [{1: (9, 2)}]
 
 
@@ -84,17 +77,15 @@ def test_the_database_is_asked_after_the_broker() -> None:
         return dict(progress)
 
     strangers = Strangers(committed, then, told, clock)
-    looked(strangers.look, clock, asked)
-    until(strangers.look, lambda: strangers._question._open is None)
+    looked(strangers, clock, asked)
     assert told.of == []
 
 
 def test_an_outage_is_not_told_here_and_does_not_end_the_looks() -> None:
     told, clock, committed = Told(), Clock(), Asked(BrokerAwayError("away"), {0: 9})
     strangers = Strangers(committed, dict, told, clock)
-    looked(strangers.look, clock, committed)
-    looked(strangers.look, clock, committed)
-    until(strangers.look, lambda: bool(told.of))
+    looked(strangers, clock, committed)
+    looked(strangers, clock, committed)
     assert told.of == [{0: (9, 0)}]
 
 
@@ -103,12 +94,10 @@ def test_another_topic_of_the_same_name_has_what_goes_on_settled_anew() -> None:
     adopted: list[str] = []
     clock, ask = Clock(), Asked("first", "second")
     remade = Remade(ask, lambda: {"first"}, adopted.append, lambda error: settled.append(str(error)), clock)
-    looked(remade.look, clock, ask)
-    until(remade.look, lambda: adopted == ["first"])
-    assert settled == []
-    for number in (1, 2):  # as long as the database has another: the loop leaves alone what has stopped
-        looked(remade.look, clock, ask)
-        until(remade.look, lambda: len(settled) == number)  # noqa: B023 # called at once
+    looked(remade, clock, ask)
+    assert (settled, adopted) == ([], ["first"])
+    for _ in range(2):  # as long as the database has another: the loop leaves alone what has stopped
+        looked(remade, clock, ask)
     assert settled == ["the topic was deleted and made anew"] * 2
     assert adopted == ["first"]
 
@@ -117,6 +106,6 @@ def test_an_id_that_was_not_told_before_is_adopted_where_the_database_knows_none
     adopted: list[str] = []
     clock, ask = Clock(), Asked(None, "first")
     remade = Remade(ask, set, adopted.append, lambda _error: None, clock)
-    looked(remade.look, clock, ask)
-    looked(remade.look, clock, ask)
-    until(remade.look, lambda: adopted == ["first"])
+    looked(remade, clock, ask)
+    looked(remade, clock, ask)
+    assert adopted == ["first"]
